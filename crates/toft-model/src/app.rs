@@ -1,0 +1,1 @@
+//! The app file as plain data: the whole grammar, decoded and defaulted.

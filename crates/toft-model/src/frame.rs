@@ -1,0 +1,1 @@
+//! Layout of log frames and of the ring that holds them.

@@ -1,0 +1,2 @@
+//! toft
+fn main() {}
