@@ -108,6 +108,12 @@ pub enum KeeperToServer {
     Exited(InstanceId, Outcome),
     /// Answer to `Inspect`; `None` when it does not run.
     Inspected(InstanceId, Option<Listening>),
+    /// One descriptor: a seqpacket socket to edge or doors. A newer one replaces an older one of
+    /// the same role; the table (edge) and the open probes (doors) are to be told again over it.
+    Link {
+        /// Who is at the other end.
+        role: Role,
+    },
 }
 
 /// From edge or doors to the keeper.
@@ -115,7 +121,8 @@ pub enum KeeperToServer {
 #[serde(rename_all = "snake_case")]
 pub enum RouterToKeeper {
     /// Make `count` (1 to 64) blank TCP sockets inside this instance's network. Edge gets them for
-    /// instances with a routed door only.
+    /// instances with a routed door only. `Sockets` answers each one; more than a bounded number a
+    /// second is answered with none.
     Sockets {
         /// Whose network.
         instance: InstanceId,
@@ -327,16 +334,34 @@ pub struct SpawnerOrder {
     pub limits: Limits,
 }
 
+/// First packet to the logger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoggerOrder {
+    /// User and group id that it goes on as; `None`: it stays who it is (user mode).
+    pub uid: Option<u32>,
+}
+
 /// From the keeper to the logger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToLogger {
-    /// Three descriptors: reading ends of stdout and stderr, and the ring file, open for writing.
+    /// Three descriptors: reading ends of stdout and stderr, and the ring file, open for reading and
+    /// writing. Generations of one place share the ring that `frame::ring_path` names.
     Follow {
         /// Whose.
         instance: InstanceId,
         /// Rates and bounds.
         log: LogSpec,
+        /// A logger before this one followed it and ended: what that one held in hand is lost, and
+        /// the ring says so.
+        resumed: bool,
+    },
+    /// A line of Toft's own in the ring of an instance that is being followed.
+    Note {
+        /// Whose.
+        instance: InstanceId,
+        /// What it says.
+        text: String,
     },
 }
 
