@@ -104,6 +104,14 @@ name! {
     /// The label of a door, unique in its app: `http`, `sql`.
     Label
 }
+name! {
+    /// The name of a volume of an app: `uploads`.
+    VolumeName
+}
+name! {
+    /// The name of a schedule of an app: `digest`.
+    ScheduleName
+}
 
 /// How often an instance's place was filled; a newer one is never confused with an older one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
