@@ -1,0 +1,2 @@
+//! toft-probes
+fn main() {}
