@@ -1,1 +1,7 @@
-//! toft-code
+//! What an app is made of: how a folder is recognised, which parts of the machine a program needs
+//! to see, and how its code becomes a release.
+//!
+//! Everything here reads the machine with the caller's own rights and hands back plain data; what
+//! is shown to an instance is enforced elsewhere, from that data.
+
+pub mod detect;
