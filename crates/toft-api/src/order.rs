@@ -27,7 +27,7 @@ pub struct ProcessOrder {
     /// How many.
     pub count: u32,
     /// What each copy looks like. Its `id` has index and generation 0; server fills both, replaces
-    /// `{index}` in environment values, mount sources and run files, and `{generation}` likewise.
+    /// `{toft.index}` and `{toft.generation}` in environment values, mount sources, run files and the host name.
     pub template: InstanceSpec,
     /// How it shows that it is ready; `None`: as soon as it runs.
     pub ready: Option<Check>,

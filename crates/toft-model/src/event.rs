@@ -64,6 +64,8 @@ pub enum What {
         probe: String,
         /// What it listened on.
         listening: Option<Listening>,
+        /// The last lines of its log, oldest first.
+        last: Vec<String>,
     },
     /// It gets no new requests and will be stopped.
     Draining {
@@ -78,6 +80,8 @@ pub enum What {
         instance: InstanceId,
         /// How.
         outcome: Outcome,
+        /// The last lines of its log, oldest first.
+        last: Vec<String>,
     },
     /// It will be started again after a while.
     RestartIn {
@@ -106,5 +110,7 @@ pub enum What {
         instance: InstanceId,
         /// How.
         outcome: Outcome,
+        /// The last lines of its log, oldest first.
+        last: Vec<String>,
     },
 }

@@ -8,7 +8,9 @@ use std::fmt;
 use std::time::Duration;
 
 /// A number of bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Bytes(pub u64);
 
@@ -87,7 +89,7 @@ impl fmt::Display for Bytes {
             (1_000, "kB"),
         ];
         for (size, unit) in units {
-            if self.0 != 0 && self.0 % size == 0 {
+            if self.0 != 0 && self.0.is_multiple_of(size) {
                 return write!(f, "{}{unit}", self.0 / size);
             }
         }
@@ -141,8 +143,13 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
 /// Prints a span as [`parse_duration`] reads it, in the largest unit that keeps it whole.
 pub fn duration_text(span: Duration) -> String {
     let ms = span.as_millis();
-    for (size, unit) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")] {
-        if ms != 0 && ms % size == 0 {
+    for (size, unit) in [
+        (86_400_000, "d"),
+        (3_600_000, "h"),
+        (60_000, "m"),
+        (1_000, "s"),
+    ] {
+        if ms != 0 && ms.is_multiple_of(size) {
             return format!("{}{unit}", ms / size);
         }
     }
@@ -160,12 +167,25 @@ mod tests {
         assert!(matches!(Bytes::parse("256"), Err(UnitError::NoUnit(..))));
         assert!(matches!(Bytes::parse("256M"), Err(UnitError::BadUnit(..))));
         assert!(matches!(Bytes::parse("-1MiB"), Err(UnitError::NoNumber(_))));
-        assert!(matches!(Bytes::parse("99999999999TiB"), Err(UnitError::TooLarge(_))));
+        assert!(matches!(
+            Bytes::parse("99999999999TiB"),
+            Err(UnitError::TooLarge(_))
+        ));
     }
 
     #[test]
     fn printing_then_reading_is_the_same() {
-        for n in [0, 1, 999, 1000, 1024, 1 << 20, 1_500_000, (1 << 30) + 1, 5 << 30] {
+        for n in [
+            0,
+            1,
+            999,
+            1000,
+            1024,
+            1 << 20,
+            1_500_000,
+            (1 << 30) + 1,
+            5 << 30,
+        ] {
             assert_eq!(Bytes::parse(&Bytes(n).to_string()), Ok(Bytes(n)));
         }
         for ms in [0, 1, 1000, 90_000, 3_600_000, 26 * 3_600_000, 86_400_000] {
