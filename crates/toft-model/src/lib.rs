@@ -5,6 +5,7 @@
 //! carried over a socket.
 
 pub mod app;
+pub mod code;
 pub mod event;
 pub mod frame;
 pub mod id;
@@ -15,4 +16,5 @@ pub mod sandbox;
 pub mod table;
 pub mod unit;
 
+pub use code::Code;
 pub use id::{AppName, Generation, InstanceId, Label, ProcessName};
