@@ -9,21 +9,26 @@ pub(crate) struct Row {
     pub(crate) cells: Vec<String>,
 }
 
-/// The rows of the first table whose header has exactly these cells; `None` when there is none.
+/// The rows of all tables whose header has exactly these cells; `None` when there is none.
 pub(crate) fn find(page: &str, header: &[&str]) -> Option<Vec<Row>> {
-    let mut lines = page
-        .lines()
-        .enumerate()
-        .skip_while(|(_, line)| cells(line) != header);
-    lines.next()?;
+    let lines: Vec<&str> = page.lines().collect();
+    let headers = (0..lines.len()).filter(|at| cells(lines[*at]) == header);
+    let tables: Vec<Vec<Row>> = headers.map(|at| below(&lines, at)).collect();
+    (!tables.is_empty()).then(|| tables.into_iter().flatten().collect())
+}
+
+/// The rows of the table whose header stands at this line, from 0.
+fn below(lines: &[&str], header: usize) -> Vec<Row> {
     let rows = lines
-        .skip(1) // the rule under the header
+        .iter()
+        .enumerate()
+        .skip(header + 2) // the rule under the header too
         .take_while(|(_, line)| line.trim_start().starts_with('|'))
         .map(|(at, line)| Row {
             line: at + 1,
             cells: cells(line),
         });
-    Some(rows.collect())
+    rows.collect()
 }
 
 fn cells(line: &str) -> Vec<String> {
@@ -63,7 +68,7 @@ mod tests {
 ";
 
     #[test]
-    fn a_table_is_found_by_its_header() {
+    fn tables_are_found_by_their_header() {
         let rows = find(PAGE, &["crate", "may know"]).expect("it is there");
         assert_eq!(rows.len(), 2);
         assert_eq!(
@@ -78,6 +83,11 @@ mod tests {
             1
         );
         assert_eq!(find(PAGE, &["crate", "absent"]), None);
+        let twice = format!("{PAGE}{PAGE}");
+        assert_eq!(
+            find(&twice, &["crate", "may know"]).map(|rows| rows.len()),
+            Some(4)
+        );
     }
 
     #[test]
