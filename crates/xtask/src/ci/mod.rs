@@ -9,7 +9,8 @@ mod packages;
 mod tests;
 
 use crate::say::say;
-use command::{cargo, succeeds};
+use command::{answers, cargo, succeeds};
+use std::process::Command;
 use std::time::Instant;
 
 /// What a step found.
@@ -170,9 +171,22 @@ fn summary(all: &Found, broken: &[&str]) -> String {
 }
 
 fn fmt() -> anyhow::Result<Found> {
+    if let Some(skip) = component("fmt", "rustfmt")? {
+        return Ok(skip);
+    }
     Ok(Found::of(succeeds(
         cargo().args(["fmt", "--all", "--check"]),
     )?))
+}
+
+/// Sees to it that a part of the toolchain is there; a skip when it cannot be had.
+fn component(verb: &str, name: &str) -> anyhow::Result<Option<Found>> {
+    let there = || answers(cargo().args([verb, "--version"]));
+    if there() {
+        return Ok(None);
+    }
+    let added = answers(Command::new("rustup").args(["component", "add", name]));
+    Ok((!added || !there()).then(|| Found::skip(format!("{name} is not part of this toolchain"))))
 }
 
 fn tidy() -> anyhow::Result<Found> {
@@ -180,6 +194,9 @@ fn tidy() -> anyhow::Result<Found> {
 }
 
 fn clippy() -> anyhow::Result<Found> {
+    if let Some(skip) = component("clippy", "clippy")? {
+        return Ok(skip);
+    }
     let arguments = [
         "clippy",
         "--locked",

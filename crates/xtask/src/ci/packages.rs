@@ -3,98 +3,111 @@
 use super::Found;
 use super::command::{answers, succeeds};
 use crate::say::say;
+use std::path::Path;
 use std::process::Command;
 
-/// Package, and why it is needed.
-const PACKAGES: &[(&str, &str)] = &[
-    (
+/// A package, a file of it that shows that it is there, and why it is needed.
+struct Package {
+    name: &'static str,
+    shows: &'static str,
+    why: &'static str,
+}
+
+const fn package(name: &'static str, shows: &'static str, why: &'static str) -> Package {
+    Package { name, shows, why }
+}
+
+const PACKAGES: &[Package] = &[
+    package(
         "ca-certificates",
-        "builds inside the sandbox reach package indexes over TLS",
+        "/etc/ssl/certs/ca-certificates.crt",
+        "builds reach package indexes over TLS",
     ),
-    ("curl", "the client that people use"),
-    (
+    package("curl", "/usr/bin/curl", "the client that people use"),
+    package(
         "gcc",
+        "/usr/bin/gcc",
         "the linker of every Rust build, also of the apps in the tests",
     ),
-    ("libc6-dev", "what gcc links against"),
-    (
+    package(
+        "libc6-dev",
+        "/usr/include/stdlib.h",
+        "what gcc links against",
+    ),
+    package(
         "git",
-        "a dynamically linked program whose files the `use` sets must find",
+        "/usr/bin/git",
+        "a program whose files the `use` sets must find",
     ),
-    (
+    package(
         "nodejs",
-        "Node apps, and a large program whose files the `use` sets must find",
+        "/usr/bin/node",
+        "Node apps; a large program for the `use` sets",
     ),
-    (
+    package(
         "postgresql-client",
-        "a program with many libraries, started inside a sandbox",
+        "/usr/bin/psql",
+        "a script and a program with many libraries for the `use` sets",
     ),
-    ("procps", "ps, to compare what runs before and after"),
-    ("python3", "Python apps"),
-    ("python3-pip", "builds of Python apps"),
-    (
+    package(
+        "procps",
+        "/usr/bin/ps",
+        "to compare what runs before and after",
+    ),
+    package("python3", "/usr/bin/python3", "Python apps"),
+    package("python3-pip", "/usr/bin/pip3", "builds of Python apps"),
+    package(
         "util-linux",
-        "setpriv and unshare, to be a plain user in tests",
+        "/usr/bin/setpriv",
+        "to be a plain user in tests",
     ),
 ];
 
 pub(super) fn run() -> anyhow::Result<Found> {
-    let missing: Vec<_> = PACKAGES
+    let missing: Vec<&Package> = PACKAGES
         .iter()
-        .filter(|(name, _)| !installed(name))
+        .filter(|p| !Path::new(p.shows).exists())
         .collect();
     if missing.is_empty() {
         say("all there");
         return Ok(Found::of(true));
     }
-    for (name, why) in &missing {
-        say(&format!("missing: {name} ({why})"));
+    for package in &missing {
+        say(&format!("missing: {} ({})", package.name, package.why));
     }
-    let names: Vec<&str> = missing.iter().map(|(name, _)| *name).collect();
+    let names: Vec<&str> = missing.iter().map(|package| package.name).collect();
+    let list = names.join(" ");
     if !answers(Command::new("apt-get").arg("--version")) {
-        return Ok(Found::skip(format!(
-            "no apt-get here to install {}",
-            names.join(" ")
-        )));
+        return Ok(Found::skip(format!("no apt-get here to install {list}")));
     }
     if !is_root() {
-        let line = format!("sudo apt-get install {}", names.join(" "));
+        let cure = format!("sudo apt-get install {list}");
         return Ok(Found::skip(format!(
-            "only root can install what tests need: {line}"
+            "only root can install what tests need: {cure}"
         )));
     }
     if !install(&names)? {
-        let line = format!("apt-get could not install {}", names.join(" "));
         return Ok(Found::skip(format!(
-            "{line}; tests that need them are skipped"
+            "apt-get could not install {list}; tests that need them are skipped"
         )));
     }
     Ok(Found::of(true))
 }
 
 fn install(names: &[&str]) -> anyhow::Result<bool> {
-    let mut update = Command::new("apt-get");
     // Lists that cannot be refreshed may still do.
-    succeeds(update.args(["-q", "update"]))?;
+    succeeds(Command::new("apt-get").args(["-qq", "update"]))?;
     let mut install = Command::new("apt-get");
     install.env("DEBIAN_FRONTEND", "noninteractive");
-    succeeds(
-        install
-            .args(["-q", "-y", "install", "--no-install-recommends"])
-            .args(names),
-    )
-}
-
-/// Whether dpkg knows it as installed; a name that others provide counts by its provider.
-fn installed(name: &str) -> bool {
-    let mut query = Command::new("dpkg-query");
-    let Ok(out) = query
-        .args(["-W", "-f", "${db:Status-Status}", name])
-        .output()
-    else {
-        return false;
-    };
-    out.status.success() && out.stdout.starts_with(b"installed")
+    install.args([
+        "-qq",
+        "-y",
+        "-o",
+        "Dpkg::Use-Pty=0",
+        "install",
+        "--no-install-recommends",
+    ]);
+    succeeds(install.args(names))
 }
 
 fn is_root() -> bool {
