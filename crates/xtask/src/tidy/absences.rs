@@ -48,12 +48,17 @@ pub(super) fn check(files: &[File]) -> Vec<Finding> {
 
 /// The numbers of the lines of code, before the unit tests, in which `word` stands as a whole.
 fn lines_with(source: &str, word: &str) -> impl Iterator<Item = usize> {
-    source
-        .lines()
-        .take_while(|line| line.trim() != "#[cfg(test)]")
+    code(source)
         .enumerate()
         .filter(move |(_, line)| has_word(line.split("//").next().unwrap_or(line), word))
         .map(|(at, _)| at + 1)
+}
+
+/// The lines of a source before its unit tests.
+pub(super) fn code(source: &str) -> impl Iterator<Item = &str> {
+    source
+        .lines()
+        .take_while(|line| line.trim() != "#[cfg(test)]")
 }
 
 /// Whether `word` stands in `line` without a letter, digit or `_` on either side.
