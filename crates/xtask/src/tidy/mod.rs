@@ -7,6 +7,7 @@ mod absences;
 mod codes;
 mod edges;
 mod files;
+mod links;
 mod words;
 
 use crate::say::say;
@@ -78,6 +79,7 @@ fn check(root: &Path, files: &[File]) -> Vec<Finding> {
     findings.extend(edges::check(files));
     findings.extend(absences::check(files));
     findings.extend(codes::check(files));
+    findings.extend(links::check(files));
     findings.extend(words::check(files));
     findings.sort();
     findings
