@@ -8,6 +8,7 @@ mod codes;
 mod edges;
 mod files;
 mod links;
+mod manifests;
 mod words;
 
 use crate::say::say;
@@ -77,6 +78,7 @@ fn check(root: &Path, files: &[File]) -> Vec<Finding> {
         findings.extend(files::check(file, &root.to_string_lossy()));
     }
     findings.extend(edges::check(files));
+    findings.extend(manifests::check(files));
     findings.extend(absences::check(files));
     findings.extend(codes::check(files));
     findings.extend(links::check(files));
@@ -132,5 +134,16 @@ mod tests {
         let mut findings = edges::check(&files);
         findings.extend(absences::check(&files));
         assert!(findings.is_empty(), "\n{}", text(&findings));
+    }
+
+    #[test]
+    fn ci_runs_the_command_that_the_readme_names() {
+        let root = tree::root().expect("the tests run inside the project");
+        let command = "cargo xtask ci";
+        for path in ["README.md", ".ci/run"] {
+            let text = std::fs::read_to_string(root.join(path)).expect("it can be read");
+            let named = text.lines().any(|line| line.trim_end().ends_with(command));
+            assert!(named, "{path} does not name `{command}`");
+        }
     }
 }
