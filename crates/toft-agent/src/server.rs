@@ -89,19 +89,19 @@ impl Server {
         };
         tokio::select! {
             message = self.keeper.recv() => match message {
-                Ok((message, fds)) => self.from_keeper(message, fds),
+                Ok((message, fds)) => self.heard_keeper(message, fds),
                 Err(LinkError::Decode(error)) => tracing::error!(%error, "a message of the keeper cannot be read"),
                 Err(error) => return Err(Error::Keeper(error)),
             },
             message = recv_from(&mut self.edge) => match message {
-                Ok((message, _)) => self.from_edge(message),
+                Ok((message, _)) => self.heard_edge(message),
                 Err(error) => {
                     tracing::warn!(%error, "the link to edge ended");
                     self.edge = None;
                 }
             },
             message = recv_from(&mut self.doors) => match message {
-                Ok((message, _)) => self.from_doors(message),
+                Ok((message, _)) => self.heard_doors(message),
                 Err(error) => {
                     tracing::warn!(%error, "the link to doors ended");
                     self.doors = None;
@@ -113,7 +113,7 @@ impl Server {
         Ok(())
     }
 
-    fn from_keeper(&mut self, message: KeeperToServer, mut fds: Vec<std::os::fd::OwnedFd>) {
+    fn heard_keeper(&mut self, message: KeeperToServer, mut fds: Vec<std::os::fd::OwnedFd>) {
         match message {
             KeeperToServer::Hello { running, .. } => {
                 for instance in running {
@@ -153,7 +153,7 @@ impl Server {
         }
     }
 
-    fn from_edge(&mut self, message: EdgeToServer) {
+    fn heard_edge(&mut self, message: EdgeToServer) {
         match message {
             EdgeToServer::Serving { revision } => {
                 self.serving = revision;
@@ -163,7 +163,7 @@ impl Server {
         }
     }
 
-    fn from_doors(&mut self, message: DoorsToServer) {
+    fn heard_doors(&mut self, message: DoorsToServer) {
         let DoorsToServer::Verdict(id, verdict) = message;
         match verdict {
             Verdict::Ready => self.ready(&id),
@@ -292,6 +292,28 @@ impl Server {
         }
         self.forget(id);
         self.see(id, Seen::Exited(words, lived));
+        self.tell_restart(id);
+    }
+
+    /// Says when the place of an instance that ended by itself is filled again.
+    fn tell_restart(&self, id: &InstanceId) {
+        let now = self.clock.now();
+        let slot = (id.process.clone(), id.index);
+        let at = self
+            .apps
+            .get(&id.app)
+            .and_then(|record| record.plan.crashes.get(&slot))
+            .map(|crash| crash.retry_at);
+        if let Some(at) = at.filter(|at| *at > now && *at != u64::MAX) {
+            let ms = at - now;
+            self.event(
+                &id.app,
+                What::RestartIn {
+                    instance: id.clone(),
+                    ms,
+                },
+            );
+        }
     }
 
     fn forget(&mut self, id: &InstanceId) {
@@ -390,35 +412,44 @@ impl Server {
     fn settle(&mut self) {
         let now = self.clock.now();
         let mut wake: Option<u64> = None;
-        let names: Vec<AppName> = self.apps.keys().cloned().collect();
         let mut promoted = Vec::new();
+        let names: Vec<AppName> = self.apps.keys().cloned().collect();
         for name in &names {
-            loop {
-                let actions = match self.apps.get(name) {
-                    Some(record) => toft_plan::decide(name, &record.plan, now),
-                    None => break,
-                };
-                let mut acted = false;
-                wake = None.or(wake);
-                for action in actions {
-                    if let Action::Wake { at, .. } = action {
-                        wake = Some(wake.map_or(at, |w| w.min(at)));
-                        continue;
-                    }
-                    acted = true;
-                    if let Action::Promote { release } = action {
-                        promoted.push((name.clone(), release));
-                    }
-                    self.act(name, &action, now);
-                }
-                if !acted {
-                    break;
-                }
-            }
+            let at = self.settle_app(name, now, &mut promoted);
+            wake = [wake, at].into_iter().flatten().min();
         }
         self.publish(&promoted);
         let looks = self.live.values().filter_map(|live| live.look_at).min();
         self.wake = [wake, looks].into_iter().flatten().min();
+    }
+
+    /// Acts for one app until nothing is left but to wait; until when, if there is a time.
+    fn settle_app(
+        &mut self,
+        name: &AppName,
+        now: u64,
+        promoted: &mut Vec<(AppName, u64)>,
+    ) -> Option<u64> {
+        loop {
+            let actions = toft_plan::decide(name, &self.apps.get(name)?.plan, now);
+            let mut acted = false;
+            let mut wake: Option<u64> = None;
+            for action in actions {
+                match action {
+                    Action::Wake { at, .. } => wake = Some(wake.map_or(at, |w| w.min(at))),
+                    action => {
+                        acted = true;
+                        if let Action::Promote { release } = action {
+                            promoted.push((name.clone(), release));
+                        }
+                        self.act(name, &action, now);
+                    }
+                }
+            }
+            if !acted {
+                return wake;
+            }
+        }
     }
 
     fn act(&mut self, name: &AppName, action: &Action, now: u64) {
