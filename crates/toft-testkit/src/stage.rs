@@ -283,13 +283,14 @@ mod tests {
         // An orphan in namespaces of its own that listens, a mount, a cgroup, a file in three places.
         let script = "unshare -i sh -c 'exec sleep 1000' & \
             python3 -c 'import socket,time; s=socket.socket(); s.bind((\"\",8080)); s.listen(); time.sleep(1000)' & \
-            mount -t tmpfs left /mnt; echo x > /tmp/left; echo x > /run/left; echo x > $0/left; exit 0";
+            echo x > /tmp/left; echo x > /run/left; echo x > $0/left; exit 0";
         let mut shell = Command::new("sh");
         shell
             .args(["-c", script])
             .arg(stage.dir())
             .stdout(Stdio::null());
         assert!(shell.status().unwrap().success());
+        mount("tmpfs", "/mnt", "tmpfs", MountFlags::empty(), None).unwrap();
         if let Some(cgroup) = stage.cgroups.first() {
             fs::create_dir(cgroup.join("left")).unwrap();
         }
@@ -316,13 +317,7 @@ mod tests {
             rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
         }
         assert!(orphans.len() >= 2, "{orphans:?}");
-        assert!(
-            Command::new("umount")
-                .arg("/mnt")
-                .status()
-                .unwrap()
-                .success()
-        );
+        rustix::mount::unmount("/mnt", rustix::mount::UnmountFlags::DETACH).unwrap();
         for cgroup in stage.cgroups.iter().take(1) {
             fs::remove_dir(cgroup.join("left")).unwrap();
         }

@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -52,6 +52,8 @@ pub struct Options<'a> {
     pub user: Option<&'a Plain>,
     /// More environment.
     pub env: Vec<(String, String)>,
+    /// A folder that it inherits an open descriptor of, as from a careless caller.
+    pub left_open: Option<PathBuf>,
 }
 
 impl<'a> Options<'a> {
@@ -66,6 +68,7 @@ impl<'a> Options<'a> {
             terminal: false,
             user: None,
             env: Vec::new(),
+            left_open: None,
         }
     }
 
@@ -87,9 +90,20 @@ impl<'a> Options<'a> {
         self
     }
 
+    /// With an open descriptor of this folder.
+    pub fn leaving_open(mut self, folder: &Path) -> Self {
+        self.left_open = Some(folder.to_owned());
+        self
+    }
+
     /// Starts it.
     pub fn start(self) -> Result<Up> {
         let mut command = self.command();
+        let left = self
+            .left_open
+            .as_ref()
+            .map(|folder| leave_open(&mut command, folder))
+            .transpose()?;
         let said = Arc::new(Mutex::new(Vec::new()));
         let terminal = if self.terminal {
             Some(attach_terminal(&mut command)?)
@@ -105,6 +119,7 @@ impl<'a> Options<'a> {
         let mut child = command
             .spawn()
             .with_context(|| format!("start {}", self.binary.display()))?;
+        drop(left);
         drop(command); // It holds the other end of the terminal.
         let terminal = terminal
             .map(|master| Terminal::follow(master, &said))
@@ -317,6 +332,20 @@ fn read_screen(mut master: File, asked: &OwnedFd, said: &Mutex<Vec<u8>>) {
             return;
         }
     }
+}
+
+/// Lets the command inherit an open folder. It must be started before the file is dropped.
+pub(crate) fn leave_open(command: &mut Command, folder: &Path) -> Result<File> {
+    let folder = File::open(folder)?;
+    let fd = folder.as_raw_fd();
+    // SAFETY: one system call between fork and exec.
+    unsafe {
+        command.pre_exec(move || match libc::fcntl(fd, libc::F_SETFD, 0) {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        });
+    }
+    Ok(folder)
 }
 
 /// Makes a terminal, and the command its session's leader.

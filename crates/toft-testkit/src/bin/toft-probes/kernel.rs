@@ -1,0 +1,675 @@
+//! The kernel itself: namespaces, mounts, rights, and calls that no app needs.
+
+use crate::raw::{self, Arg, c_path};
+use crate::runner::{Miss, Outcome, Probe};
+use libc::c_long;
+use std::fs::{self, File, OpenOptions};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use toft_testkit::probe::Targets;
+
+const ADMIN: &str = "needs CAP_SYS_ADMIN";
+const BOOT: &str = "needs CAP_SYS_BOOT";
+const MODULE: &str = "needs CAP_SYS_MODULE";
+const RAWIO: &str = "needs CAP_SYS_RAWIO";
+const RESOURCE: &str = "needs CAP_SYS_RESOURCE";
+const TIME: &str = "needs CAP_SYS_TIME";
+const ROOTS: &str = "the file is root's";
+const SET: &str = "needs CAP_SETUID or CAP_SETGID";
+
+pub(crate) const PROBES: &[Probe] = &[
+    Probe {
+        name: "user-namespace",
+        tries: "unshare(CLONE_NEWUSER)",
+        right: "",
+        act: |_| unshare(libc::CLONE_NEWUSER),
+    },
+    Probe {
+        name: "user-namespace-clone",
+        tries: "clone with CLONE_NEWUSER",
+        right: "",
+        act: clone_user,
+    },
+    Probe {
+        name: "user-namespace-clone3",
+        tries: "clone3 with CLONE_NEWUSER",
+        right: "",
+        act: clone3_user,
+    },
+    Probe {
+        name: "user-namespace-mount",
+        tries: "mount in a user namespace of one's own",
+        right: "",
+        act: user_mount,
+    },
+    Probe {
+        name: "mount-namespace",
+        tries: "unshare(CLONE_NEWNS)",
+        right: ADMIN,
+        act: |_| unshare(libc::CLONE_NEWNS),
+    },
+    Probe {
+        name: "network-namespace",
+        tries: "unshare(CLONE_NEWNET)",
+        right: ADMIN,
+        act: |_| unshare(libc::CLONE_NEWNET),
+    },
+    Probe {
+        name: "pid-namespace",
+        tries: "unshare(CLONE_NEWPID)",
+        right: ADMIN,
+        act: |_| unshare(libc::CLONE_NEWPID),
+    },
+    Probe {
+        name: "mount",
+        tries: "mount a tmpfs",
+        right: ADMIN,
+        act: mount,
+    },
+    Probe {
+        name: "mount-proc",
+        tries: "mount another /proc",
+        right: ADMIN,
+        act: mount_proc,
+    },
+    Probe {
+        name: "bind-mount",
+        tries: "bind / somewhere",
+        right: ADMIN,
+        act: bind,
+    },
+    Probe {
+        name: "remount",
+        tries: "make read-only mounts writable",
+        right: ADMIN,
+        act: remount,
+    },
+    Probe {
+        name: "unmount",
+        tries: "unmount /proc to see what is below",
+        right: ADMIN,
+        act: unmount,
+    },
+    Probe {
+        name: "open-tree",
+        tries: "open_tree with a clone",
+        right: ADMIN,
+        act: open_tree,
+    },
+    Probe {
+        name: "fsopen",
+        tries: "fsopen",
+        right: ADMIN,
+        act: |_| fd(libc::SYS_fsopen, [Arg::Text(c"tmpfs"), 0.into()]),
+    },
+    Probe {
+        name: "mount-setattr",
+        tries: "mount_setattr on /",
+        right: ADMIN,
+        act: mount_setattr,
+    },
+    Probe {
+        name: "pivot-root",
+        tries: "pivot_root",
+        right: ADMIN,
+        act: pivot_root,
+    },
+    Probe {
+        name: "chroot",
+        tries: "chroot",
+        right: "needs CAP_SYS_CHROOT",
+        act: |_| one(libc::SYS_chroot, [Arg::Text(c"/")]),
+    },
+    Probe {
+        name: "bpf-map",
+        tries: "make a BPF map",
+        right: "unprivileged BPF is off",
+        act: |_| bpf(0, &[2, 4, 4, 1]),
+    },
+    Probe {
+        name: "bpf-program",
+        tries: "load a BPF program",
+        right: "unprivileged BPF is off",
+        act: bpf_program,
+    },
+    Probe {
+        name: "perf",
+        tries: "perf_event_open on oneself",
+        right: "perf_event_paranoid forbids it",
+        act: perf,
+    },
+    Probe {
+        name: "userfaultfd",
+        tries: "userfaultfd",
+        right: "",
+        act: |_| fd(libc::SYS_userfaultfd, [1.into()]),
+    },
+    Probe {
+        name: "key-add",
+        tries: "add a key to a keyring",
+        right: "",
+        act: key_add,
+    },
+    Probe {
+        name: "key-search",
+        tries: "keyctl on the session's keyring",
+        right: "",
+        act: |_| one(libc::SYS_keyctl, [0.into(), (-3).into(), 1.into()]),
+    },
+    Probe {
+        name: "personality",
+        tries: "switch off address randomisation",
+        right: "",
+        act: personality,
+    },
+    Probe {
+        name: "x32-call",
+        tries: "a call by the x32 numbers",
+        right: "",
+        act: x32,
+    },
+    Probe {
+        name: "int80-call",
+        tries: "a call through the 32-bit gate",
+        right: "",
+        act: int80,
+    },
+    Probe {
+        name: "fanotify",
+        tries: "watch a whole filesystem",
+        right: "",
+        act: |_| fd(libc::SYS_fanotify_init, [0x200.into(), 0.into()]),
+    },
+    Probe {
+        name: "kexec",
+        tries: "load another kernel",
+        right: BOOT,
+        act: |_| {
+            checked(
+                libc::SYS_kexec_load,
+                [0.into(), 99.into(), 0.into(), 0.into()],
+            )
+        },
+    },
+    Probe {
+        name: "module-load",
+        tries: "load a module",
+        right: MODULE,
+        act: |_| checked(libc::SYS_init_module, [0.into(), 0.into(), Arg::Text(c"")]),
+    },
+    Probe {
+        name: "module-load-file",
+        tries: "load a module from a file",
+        right: MODULE,
+        act: module_file,
+    },
+    Probe {
+        name: "module-remove",
+        tries: "remove a module",
+        right: MODULE,
+        act: |_| {
+            checked(
+                libc::SYS_delete_module,
+                [Arg::Text(c"no-such-module"), 0.into()],
+            )
+        },
+    },
+    Probe {
+        name: "reboot",
+        tries: "reboot (with a number that is refused after the check)",
+        right: BOOT,
+        act: |_| checked(libc::SYS_reboot, [0.into(), 0.into(), 0.into(), 0.into()]),
+    },
+    Probe {
+        name: "swapon",
+        tries: "swap to a file",
+        right: ADMIN,
+        act: |_| checked(libc::SYS_swapon, [Arg::Text(c"/no/such/file"), 0.into()]),
+    },
+    Probe {
+        name: "accounting",
+        tries: "process accounting",
+        right: "needs CAP_SYS_PACCT",
+        act: |_| checked(libc::SYS_acct, [Arg::Text(c"/no/such/file")]),
+    },
+    Probe {
+        name: "set-time",
+        tries: "set the clock (to nothing)",
+        right: TIME,
+        act: |_| one(libc::SYS_settimeofday, [0.into(), 0.into()]),
+    },
+    Probe {
+        name: "set-hostname",
+        tries: "rename the machine (to what it is called)",
+        right: ADMIN,
+        act: set_hostname,
+    },
+    Probe {
+        name: "kernel-log",
+        tries: "read the kernel's log",
+        right: "dmesg_restrict is on",
+        act: kernel_log,
+    },
+    Probe {
+        name: "port-io",
+        tries: "have an IO port",
+        right: RAWIO,
+        act: port_io,
+    },
+    Probe {
+        name: "become-root",
+        tries: "setuid(0)",
+        right: SET,
+        act: |_| one(libc::SYS_setresuid, [0.into(), 0.into(), 0.into()]),
+    },
+    Probe {
+        name: "become-other",
+        tries: "setuid to another user",
+        right: SET,
+        act: |_| one(libc::SYS_setresuid, [7.into(), 7.into(), 7.into()]),
+    },
+    Probe {
+        name: "join-groups",
+        tries: "setgroups",
+        right: SET,
+        act: |_| one(libc::SYS_setgroups, [1.into(), Arg::In(&[6, 0, 0, 0])]),
+    },
+    Probe {
+        name: "regain-capabilities",
+        tries: "capset to have CAP_SYS_ADMIN",
+        right: "there is none to be regained",
+        act: capset,
+    },
+    Probe {
+        name: "raise-limits",
+        tries: "raise a hard limit",
+        right: RESOURCE,
+        act: raise_limits,
+    },
+    Probe {
+        name: "oom-exempt",
+        tries: "be exempt from the out-of-memory killer",
+        right: RESOURCE,
+        act: |_| write("/proc/self/oom_score_adj", "-1000"),
+    },
+    Probe {
+        name: "cgroup-make",
+        tries: "make a cgroup",
+        right: ROOTS,
+        act: cgroup_make,
+    },
+    Probe {
+        name: "cgroup-leave",
+        tries: "leave one's cgroup",
+        right: ROOTS,
+        act: cgroup_leave,
+    },
+    Probe {
+        name: "proc-sys-write",
+        tries: "open /proc/sys/kernel/core_pattern for writing",
+        right: ROOTS,
+        act: |_| writable("/proc/sys/kernel/core_pattern"),
+    },
+    Probe {
+        name: "proc-sys-net-write",
+        tries: "open /proc/sys/net/core/somaxconn for writing",
+        right: ROOTS,
+        act: |_| writable("/proc/sys/net/core/somaxconn"),
+    },
+    Probe {
+        name: "sysrq",
+        tries: "open /proc/sysrq-trigger for writing",
+        right: ROOTS,
+        act: |_| writable("/proc/sysrq-trigger"),
+    },
+    Probe {
+        name: "kernel-memory",
+        tries: "read the kernel's memory (/proc/kcore)",
+        right: ROOTS,
+        act: |_| Ok(File::open("/proc/kcore").map(drop)?),
+    },
+    Probe {
+        name: "sys-write",
+        tries: "open a file of /sys for writing",
+        right: ROOTS,
+        act: |_| writable("/sys/kernel/mm/ksm/run"),
+    },
+];
+
+/// A call that is good when it is not refused.
+fn one<const N: usize>(number: c_long, args: [Arg<'_>; N]) -> Outcome {
+    Ok(raw::call(number, args).map(drop)?)
+}
+
+fn fd<const N: usize>(number: c_long, args: [Arg<'_>; N]) -> Outcome {
+    Ok(raw::call_fd(number, args).map(drop)?)
+}
+
+/// A call with senseless arguments that are looked at after the right to make it: any error but a
+/// refusal shows that the right was there, and nothing happens.
+fn checked<const N: usize>(number: c_long, args: [Arg<'_>; N]) -> Outcome {
+    match raw::call(number, args) {
+        Err(errno @ (libc::EPERM | libc::EACCES)) => Err(Miss::Errno(errno)),
+        Err(libc::ENOSYS) => Err(Miss::NotHere("the kernel has no such call")),
+        _ => Ok(()),
+    }
+}
+
+fn unshare(kinds: i32) -> Outcome {
+    one(libc::SYS_unshare, [kinds.into()])
+}
+
+fn clone_user(_: &Targets) -> Outcome {
+    let flags = libc::CLONE_NEWUSER | libc::SIGCHLD;
+    child(raw::call(
+        libc::SYS_clone,
+        [flags.into(), 0.into(), 0.into(), 0.into(), 0.into()],
+    ))
+}
+
+fn clone3_user(_: &Targets) -> Outcome {
+    let mut args = [0u8; 88];
+    args[..8].copy_from_slice(&(libc::CLONE_NEWUSER as u64).to_ne_bytes());
+    args[32..40].copy_from_slice(&(libc::SIGCHLD as u64).to_ne_bytes());
+    child(raw::call(libc::SYS_clone3, [Arg::In(&args), 88.into()]))
+}
+
+fn child(made: Result<i64, raw::Errno>) -> Outcome {
+    match made? {
+        0 => raw::leave(0),
+        pid => {
+            raw::wait_for(pid as libc::pid_t);
+            Ok(())
+        }
+    }
+}
+
+/// The well-known road to the kernel's mount code for everybody.
+fn user_mount(t: &Targets) -> Outcome {
+    unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS)?;
+    mount(t)
+}
+
+/// This child's mounts are its own from here on, or it has no right to change any: what a probe
+/// changes must not come to the machine.
+fn own_mounts() -> Outcome {
+    match unshare(libc::CLONE_NEWNS) {
+        Ok(()) => {
+            let flags = (libc::MS_PRIVATE | libc::MS_REC) as i64;
+            one(
+                libc::SYS_mount,
+                [0.into(), Arg::Text(c"/"), 0.into(), flags.into(), 0.into()],
+            )
+        }
+        Err(_) if !rustix::process::geteuid().is_root() => Ok(()),
+        refused => refused,
+    }
+}
+
+fn mount_at(t: &Targets, kind: &std::ffi::CStr, flags: u64, source: &std::ffi::CStr) -> Outcome {
+    own_mounts()?;
+    let at = c_path(&t.writable);
+    let flags = flags as i64;
+    one(
+        libc::SYS_mount,
+        [
+            Arg::Text(source),
+            Arg::from(&at),
+            Arg::Text(kind),
+            flags.into(),
+            0.into(),
+        ],
+    )
+}
+
+fn mount(t: &Targets) -> Outcome {
+    mount_at(t, c"tmpfs", 0, c"tmpfs")
+}
+
+fn mount_proc(t: &Targets) -> Outcome {
+    mount_at(t, c"proc", 0, c"proc")
+}
+
+fn bind(t: &Targets) -> Outcome {
+    mount_at(t, c"", libc::MS_BIND, c"/")
+}
+
+/// Outside `/` is writable already; the call is what is tried.
+fn remount(t: &Targets) -> Outcome {
+    own_mounts()?;
+    let at = if t.app.starts_with("/app") {
+        c"/app"
+    } else {
+        c"/"
+    };
+    let flags = (libc::MS_BIND | libc::MS_REMOUNT) as i64;
+    one(
+        libc::SYS_mount,
+        [0.into(), Arg::Text(at), 0.into(), flags.into(), 0.into()],
+    )
+}
+
+fn unmount(_: &Targets) -> Outcome {
+    own_mounts()?;
+    one(
+        libc::SYS_umount2,
+        [Arg::Text(c"/proc"), libc::MNT_DETACH.into()],
+    )
+}
+
+fn open_tree(_: &Targets) -> Outcome {
+    const CLONE: i32 = 1;
+    fd(
+        libc::SYS_open_tree,
+        [libc::AT_FDCWD.into(), Arg::Text(c"/"), CLONE.into()],
+    )
+}
+
+/// Takes `nosuid` and `noexec` off.
+fn mount_setattr(_: &Targets) -> Outcome {
+    own_mounts()?;
+    let mut attributes = [0; 32];
+    attributes[8] = 0x02 | 0x08;
+    one(
+        libc::SYS_mount_setattr,
+        [
+            libc::AT_FDCWD.into(),
+            Arg::Text(c"/"),
+            0.into(),
+            Arg::In(&attributes),
+            32.into(),
+        ],
+    )
+}
+
+/// With a place that is no mount: EINVAL comes after the right is looked at.
+fn pivot_root(_: &Targets) -> Outcome {
+    own_mounts()?;
+    checked(
+        libc::SYS_pivot_root,
+        [Arg::Text(c"/proc"), Arg::Text(c"/proc")],
+    )
+}
+
+/// `words` are the first numbers of `union bpf_attr`.
+fn bpf(command: i32, words: &[u32]) -> Outcome {
+    let mut attributes = [0u8; 128];
+    for (place, word) in attributes.chunks_exact_mut(4).zip(words) {
+        place.copy_from_slice(&word.to_ne_bytes());
+    }
+    fd(
+        libc::SYS_bpf,
+        [command.into(), Arg::In(&attributes), 128.into()],
+    )
+}
+
+/// A socket filter that says 0 and ends.
+fn bpf_program(_: &Targets) -> Outcome {
+    let program: [u64; 2] = [0xb7, 0x95]; // r0 = 0; exit
+    let licence = c"GPL";
+    let at = program.as_ptr() as u64;
+    let text = licence.as_ptr() as u64;
+    bpf(
+        5,
+        &[
+            1,
+            2,
+            at as u32,
+            (at >> 32) as u32,
+            text as u32,
+            (text >> 32) as u32,
+        ],
+    )
+}
+
+/// A software counter of this process, in user mode.
+fn perf(_: &Targets) -> Outcome {
+    let mut attributes = [0u8; 112];
+    attributes[0] = 1; // PERF_TYPE_SOFTWARE
+    attributes[4] = 112;
+    fd(
+        libc::SYS_perf_event_open,
+        [
+            Arg::In(&attributes),
+            0.into(),
+            (-1).into(),
+            (-1).into(),
+            0.into(),
+        ],
+    )
+}
+
+fn key_add(_: &Targets) -> Outcome {
+    const PROCESS_KEYRING: i32 = -2;
+    let (kind, name) = (c"user", c"toft-probe");
+    one(
+        libc::SYS_add_key,
+        [
+            Arg::Text(kind),
+            Arg::Text(name),
+            Arg::In(b"x"),
+            1.into(),
+            PROCESS_KEYRING.into(),
+        ],
+    )
+}
+
+fn personality(_: &Targets) -> Outcome {
+    one(libc::SYS_personality, [libc::ADDR_NO_RANDOMIZE.into()])
+}
+
+fn x32(_: &Targets) -> Outcome {
+    match raw::call(libc::SYS_getpid | 0x4000_0000, []) {
+        Err(libc::ENOSYS) => Err(Miss::NotHere(
+            "the kernel has no x32 calls, or a filter says so",
+        )),
+        other => Ok(other.map(drop)?),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn int80(_: &Targets) -> Outcome {
+    match raw::int80_getpid() {
+        pid if pid > 0 => Ok(()),
+        errno => Err(Miss::Errno(i32::try_from(-errno).unwrap_or(libc::ENOSYS))),
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn int80(_: &Targets) -> Outcome {
+    Err(Miss::NotHere("this processor has no such gate"))
+}
+
+fn module_file(_: &Targets) -> Outcome {
+    let file = File::open("/proc/self/exe")?;
+    checked(
+        libc::SYS_finit_module,
+        [file.as_raw_fd().into(), Arg::Text(c""), 0.into()],
+    )
+}
+
+fn set_hostname(_: &Targets) -> Outcome {
+    let name = rustix::system::uname();
+    let name = name.nodename().to_bytes();
+    one(
+        libc::SYS_sethostname,
+        [Arg::In(name), (name.len() as i64).into()],
+    )
+}
+
+fn kernel_log(_: &Targets) -> Outcome {
+    const READ_ALL: i32 = 3;
+    let mut text = [0; 256];
+    one(
+        libc::SYS_syslog,
+        [READ_ALL.into(), Arg::Out(&mut text), 256.into()],
+    )
+}
+
+#[cfg(target_arch = "x86_64")]
+fn port_io(_: &Targets) -> Outcome {
+    one(libc::SYS_ioperm, [0x80.into(), 1.into(), 1.into()])
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn port_io(_: &Targets) -> Outcome {
+    Err(Miss::NotHere("this processor has no IO ports"))
+}
+
+fn capset(_: &Targets) -> Outcome {
+    const VERSION_3: u32 = 0x2008_0522;
+    let header = [VERSION_3.to_ne_bytes(), [0; 4]].concat();
+    let admin = (1u32 << 21).to_ne_bytes();
+    let data = [admin, admin, [0; 4], [0; 4], [0; 4], [0; 4]].concat();
+    one(libc::SYS_capset, [Arg::In(&header), Arg::In(&data)])
+}
+
+/// Open files, one more than may be had.
+fn raise_limits(_: &Targets) -> Outcome {
+    let mut limit = [0; 16];
+    let files = libc::RLIMIT_NOFILE as i32;
+    one(
+        libc::SYS_prlimit64,
+        [0.into(), files.into(), 0.into(), Arg::Out(&mut limit)],
+    )?;
+    let hard = u64::from_ne_bytes(limit[8..].try_into().unwrap_or_default());
+    limit[8..].copy_from_slice(&(hard + 1).to_ne_bytes());
+    one(
+        libc::SYS_prlimit64,
+        [0.into(), files.into(), Arg::In(&limit), 0.into()],
+    )
+}
+
+fn write(path: &str, words: &str) -> Outcome {
+    Ok(fs::write(path, words)?)
+}
+
+/// Opens it for writing and writes nothing.
+fn writable(path: &str) -> Outcome {
+    Ok(OpenOptions::new().write(true).open(path).map(drop)?)
+}
+
+/// In any of the machine's hierarchies, or in one's own.
+fn any_cgroup(t: &Targets, act: impl Fn(&Path) -> Outcome) -> Outcome {
+    let mut last = Err(Miss::Errno(libc::ENOENT));
+    for top in &t.cgroups {
+        match act(top) {
+            Ok(()) => return Ok(()),
+            Err(Miss::Errno(libc::ENOENT)) => {}
+            refused => last = refused,
+        }
+    }
+    last
+}
+
+fn cgroup_make(t: &Targets) -> Outcome {
+    any_cgroup(t, |top| {
+        let made = top.join(format!("toft-probe-{}", std::process::id()));
+        fs::create_dir(&made)?;
+        Ok(fs::remove_dir(&made)?)
+    })
+}
+
+fn cgroup_leave(t: &Targets) -> Outcome {
+    any_cgroup(t, |top| Ok(fs::write(top.join("cgroup.procs"), "0")?))
+}

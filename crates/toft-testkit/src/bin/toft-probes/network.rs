@@ -1,0 +1,342 @@
+//! Undeclared ways out: to listeners of the machine, over every protocol that reaches one.
+
+use crate::raw::{self, Arg};
+use crate::ring;
+use crate::runner::{Miss, Outcome, Probe, seen};
+use std::fs::File;
+use std::io::Read;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as UnixAddr, UnixDatagram, UnixStream};
+use std::time::Duration;
+use toft_testkit::probe::{GREETING, Targets};
+
+const SECOND: Duration = Duration::from_secs(1);
+const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
+const MAPPED: IpAddr = IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped());
+
+pub(crate) const PROBES: &[Probe] = &[
+    Probe {
+        name: "tcp",
+        tries: "connect to an undeclared port",
+        right: "",
+        act: |t| tcp(V4, t.tcp),
+    },
+    Probe {
+        name: "tcp6",
+        tries: "the same over IPv6",
+        right: "",
+        act: |t| tcp(V6, t.tcp),
+    },
+    Probe {
+        name: "tcp6-mapped",
+        tries: "the same by a mapped address",
+        right: "",
+        act: |t| tcp(MAPPED, t.tcp),
+    },
+    Probe {
+        name: "tcp-any",
+        tries: "the same by 0.0.0.0",
+        right: "",
+        act: |t| tcp(IpAddr::V4(Ipv4Addr::UNSPECIFIED), t.tcp),
+    },
+    Probe {
+        name: "tcp-machine",
+        tries: "the same by the machine's own address",
+        right: "",
+        act: tcp_machine,
+    },
+    Probe {
+        name: "tcp-fast-open",
+        tries: "TCP fast open, by sendto",
+        right: "",
+        act: |t| fast_open(t, libc::IPPROTO_TCP),
+    },
+    Probe {
+        name: "mptcp",
+        tries: "Multipath TCP",
+        right: "",
+        act: mptcp,
+    },
+    Probe {
+        name: "mptcp-fast-open",
+        tries: "Multipath TCP with fast open",
+        right: "",
+        act: |t| fast_open(t, libc::IPPROTO_MPTCP),
+    },
+    Probe {
+        name: "udp-sendto",
+        tries: "UDP by sendto",
+        right: "",
+        act: |t| udp(V4, t.udp, false, b"x"),
+    },
+    Probe {
+        name: "udp-connect",
+        tries: "UDP by connect",
+        right: "",
+        act: |t| udp(V4, t.udp, true, b"x"),
+    },
+    Probe {
+        name: "udp6",
+        tries: "UDP over IPv6",
+        right: "",
+        act: |t| udp(V6, t.udp, false, b"x"),
+    },
+    Probe {
+        name: "udp-dns",
+        tries: "a DNS question to an undeclared server",
+        right: "",
+        act: |t| udp(V4, t.udp, false, QUESTION),
+    },
+    Probe {
+        name: "io-uring-setup",
+        tries: "have an io_uring",
+        right: "",
+        act: |_| ring::Ring::new().map(drop),
+    },
+    Probe {
+        name: "io-uring-connect",
+        tries: "connect by io_uring",
+        right: "",
+        act: uring_connect,
+    },
+    Probe {
+        name: "io-uring-udp",
+        tries: "make and use a UDP socket by io_uring",
+        right: "",
+        act: uring_udp,
+    },
+    Probe {
+        name: "io-uring-open",
+        tries: "open the secret by io_uring",
+        right: "",
+        act: uring_open,
+    },
+    Probe {
+        name: "unix-stream",
+        tries: "a unix socket by path",
+        right: "",
+        act: |t| hears(UnixStream::connect(&t.unix_stream)?),
+    },
+    Probe {
+        name: "unix-datagram",
+        tries: "a datagram to a path",
+        right: "",
+        act: unix_datagram,
+    },
+    Probe {
+        name: "unix-abstract",
+        tries: "an abstract unix socket",
+        right: "",
+        act: abstract_stream,
+    },
+    Probe {
+        name: "unix-abstract-datagram",
+        tries: "a datagram to an abstract name",
+        right: "",
+        act: abstract_datagram,
+    },
+    Probe {
+        name: "bind-machine",
+        tries: "bind the machine's own address",
+        right: "",
+        act: bind_machine,
+    },
+    Probe {
+        name: "listen-without-bind",
+        tries: "listen on a port that the kernel picks",
+        right: "",
+        act: listen,
+    },
+    Probe {
+        name: "see-interfaces",
+        tries: "see the machine's interfaces",
+        right: "",
+        act: interfaces,
+    },
+    Probe {
+        name: "see-connections",
+        tries: "see the machine's sockets",
+        right: "",
+        act: connections,
+    },
+];
+
+/// A question for the address of `a.`, as in RFC 1035 §4.1.
+const QUESTION: &[u8] =
+    b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x00\x00\x01\x00\x01";
+
+/// Whether it is the outside that speaks.
+fn hears(mut stream: impl Read) -> Outcome {
+    let mut words = vec![0; GREETING.len()];
+    stream.read_exact(&mut words)?;
+    seen(words == GREETING.as_bytes())
+}
+
+fn tcp(address: IpAddr, port: u16) -> Outcome {
+    let stream = TcpStream::connect_timeout(&SocketAddr::new(address, port), SECOND)?;
+    stream.set_read_timeout(Some(SECOND))?;
+    hears(stream)
+}
+
+fn tcp_machine(t: &Targets) -> Outcome {
+    tcp(
+        t.machine
+            .ok_or(Miss::NotHere("the machine has no address but loopback"))?,
+        t.tcp,
+    )
+}
+
+/// `sockaddr_in` of 127.0.0.1.
+fn name(port: u16) -> Vec<u8> {
+    let family = (libc::AF_INET as u16).to_ne_bytes();
+    [&family[..], &port.to_be_bytes(), &[127, 0, 0, 1], &[0; 8]].concat()
+}
+
+fn inet(kind: i32, protocol: i32) -> Result<OwnedFd, Miss> {
+    Ok(raw::call_fd(
+        libc::SYS_socket,
+        [libc::AF_INET.into(), kind.into(), protocol.into()],
+    )?)
+}
+
+fn fast_open(t: &Targets, protocol: i32) -> Outcome {
+    let socket = inet(libc::SOCK_STREAM, protocol)?;
+    let name = name(t.tcp);
+    raw::call(
+        libc::SYS_sendto,
+        [
+            socket.as_raw_fd().into(),
+            Arg::In(b"x"),
+            1.into(),
+            libc::MSG_FASTOPEN.into(),
+            Arg::In(&name),
+            16.into(),
+        ],
+    )?;
+    hears(File::from(socket))
+}
+
+fn mptcp(t: &Targets) -> Outcome {
+    let socket = inet(libc::SOCK_STREAM, libc::IPPROTO_MPTCP)?;
+    let name = name(t.tcp);
+    raw::call(
+        libc::SYS_connect,
+        [socket.as_raw_fd().into(), Arg::In(&name), 16.into()],
+    )?;
+    hears(File::from(socket))
+}
+
+fn udp(address: IpAddr, port: u16, connect: bool, words: &[u8]) -> Outcome {
+    let any: IpAddr = if address.is_ipv4() {
+        Ipv4Addr::UNSPECIFIED.into()
+    } else {
+        Ipv6Addr::UNSPECIFIED.into()
+    };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.set_read_timeout(Some(SECOND))?;
+    if connect {
+        socket.connect((address, port))?;
+        socket.send(words)?;
+    } else {
+        socket.send_to(words, (address, port))?;
+    }
+    answer(&socket)
+}
+
+fn answer(socket: &UdpSocket) -> Outcome {
+    let mut buffer = [0; 64];
+    let length = socket.recv(&mut buffer)?;
+    seen(&buffer[..length] == GREETING.as_bytes())
+}
+
+fn uring_connect(t: &Targets) -> Outcome {
+    let mut ring = ring::Ring::new()?;
+    let socket = inet(libc::SOCK_STREAM, 0)?;
+    ring.connect(&socket, &name(t.tcp))?;
+    hears(File::from(socket))
+}
+
+fn uring_udp(t: &Targets) -> Outcome {
+    let mut ring = ring::Ring::new()?;
+    let socket = ring.socket(libc::AF_INET, libc::SOCK_DGRAM)?;
+    ring.connect(&socket, &name(t.udp))?;
+    let socket = UdpSocket::from(socket);
+    socket.set_read_timeout(Some(SECOND))?;
+    socket.send(b"x")?;
+    answer(&socket)
+}
+
+fn uring_open(t: &Targets) -> Outcome {
+    let mut ring = ring::Ring::new()?;
+    ring.open(&raw::c_path(&t.secret)).map(drop)
+}
+
+fn unix_datagram(t: &Targets) -> Outcome {
+    let socket = UnixDatagram::unbound()?;
+    Ok(socket.send_to(b"x", &t.unix_datagram).map(drop)?)
+}
+
+fn abstract_stream(t: &Targets) -> Outcome {
+    hears(UnixStream::connect_addr(&UnixAddr::from_abstract_name(
+        &t.abstract_stream,
+    )?)?)
+}
+
+fn abstract_datagram(t: &Targets) -> Outcome {
+    let name = UnixAddr::from_abstract_name(&t.abstract_datagram)?;
+    Ok(UnixDatagram::unbound()?
+        .send_to_addr(b"x", &name)
+        .map(drop)?)
+}
+
+fn bind_machine(t: &Targets) -> Outcome {
+    let address = t
+        .machine
+        .ok_or(Miss::NotHere("the machine has no address but loopback"))?;
+    Ok(UdpSocket::bind((address, 0)).map(drop)?)
+}
+
+fn listen(_: &Targets) -> Outcome {
+    let socket = inet(libc::SOCK_STREAM, 0)?;
+    raw::call(libc::SYS_listen, [socket.as_raw_fd().into(), 1.into()])?;
+    Ok(())
+}
+
+/// Any interface besides loopback (netdevice(7), and what the kernel lists in /proc).
+fn interfaces(_: &Targets) -> Outcome {
+    let socket = inet(libc::SOCK_DGRAM, 0)?;
+    let listed = std::fs::read_to_string("/proc/net/dev").unwrap_or_default();
+    let names = listed
+        .lines()
+        .skip(2)
+        .filter_map(|line| line.split(':').next());
+    if names.into_iter().any(|name| name.trim() != "lo") {
+        return Ok(());
+    }
+    for index in 1i32..16 {
+        let mut request = [0u8; 40];
+        request[16..20].copy_from_slice(&index.to_ne_bytes());
+        let fd = socket.as_raw_fd();
+        let found = raw::call(
+            libc::SYS_ioctl,
+            [
+                fd.into(),
+                (libc::SIOCGIFNAME as i64).into(),
+                Arg::Out(&mut request),
+            ],
+        );
+        if found.is_ok() && !request.starts_with(b"lo\0") {
+            return Ok(());
+        }
+    }
+    seen(false)
+}
+
+/// The outer listener's own line.
+fn connections(t: &Targets) -> Outcome {
+    let wanted = format!(":{:04X} ", t.tcp);
+    seen(std::fs::read_to_string("/proc/net/tcp")?.contains(&wanted))
+}
