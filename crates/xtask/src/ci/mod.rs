@@ -5,6 +5,7 @@
 
 mod command;
 mod deny;
+mod examples;
 mod packages;
 mod tests;
 
@@ -79,6 +80,11 @@ const STEPS: &[Step] = &[
         name: "doc",
         about: "the code's own pages build, every link leads somewhere",
         run: doc,
+    },
+    Step {
+        name: "examples",
+        about: "the Rust examples and fuzz targets, which are packages of their own",
+        run: examples::run,
     },
     Step {
         name: "deny",
