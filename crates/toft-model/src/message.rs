@@ -363,12 +363,22 @@ pub enum ToLogger {
         /// What it says.
         text: String,
     },
+    /// It has ended: `Drained` is to come once both streams have ended and all of it is in the ring,
+    /// this note last.
+    Finish {
+        /// Whose.
+        instance: InstanceId,
+        /// What is to be said about its end, where the program itself could say nothing.
+        note: Option<String>,
+    },
+    /// Nobody waits for its streams to end any more: close them.
+    Forget(InstanceId),
 }
 
 /// From the logger to the keeper.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FromLogger {
-    /// Both streams ended and all of it is in the ring.
+    /// `Finish` came, both streams ended, and all of it is in the ring.
     Drained(InstanceId),
 }

@@ -59,10 +59,10 @@ pub fn line(look: Look, name: &str, frame: &Frame) -> String {
 /// The colour of a process, by its name alone: all its instances have it, in every run.
 fn colour_of(name: &str) -> u8 {
     let process = name.split('.').next().unwrap_or(name);
-    let sum = process
-        .bytes()
-        .fold(0usize, |sum, byte| sum.wrapping_mul(31) + usize::from(byte));
-    COLOURS[sum % COLOURS.len()]
+    let sum = process.bytes().fold(0x811c_9dc5_u32, |sum, byte| {
+        (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    COLOURS[((sum >> 16) ^ sum) as usize % COLOURS.len()]
 }
 
 /// Appends `text` with everything that steers a terminal written out. Keeps colours (SGR sequences)

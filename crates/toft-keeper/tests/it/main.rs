@@ -1,0 +1,2 @@
+//! Real keepers over their lifelines.
+fn main() {}
