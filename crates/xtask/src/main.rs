@@ -1,6 +1,7 @@
 //! The chores of this project: `cargo xtask VERB`.
 
 mod bench;
+mod built;
 mod ci;
 mod probe;
 mod prove;

@@ -83,7 +83,7 @@ fn one(tools: &Tools, kind: Kind) -> Result<Vec<Row>> {
             Kind::User => Some(Plain::new(stage.dir(), NOBODY)?),
         };
         let program = shown(&mut plain, &tools.probes)?;
-        let scene = Scene::new(stage.dir(), &program, plain.as_ref())?;
+        let scene = Scene::new(stage.dir(), &tools.probes, &program, plain.as_ref())?;
         let outside = outside(stage.dir(), &scene, &program, plain.as_ref())?;
         write_app(&scene, &tools.probes, plain.as_ref())?;
         let inside = match &tools.walls {

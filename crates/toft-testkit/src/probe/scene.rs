@@ -75,9 +75,9 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// Sets it up in `dir`, for an app in `dir/app`; `program` is the probe program as the user may
-    /// start it. The victim runs as `user`, or as oneself.
-    pub fn new(dir: &Path, program: &Path, user: Option<&Plain>) -> Result<Self> {
+    /// Sets it up in `dir`, for an app in `dir/app`. `program` is the probe program, `shown` the path
+    /// at which the user finds it. The victim runs as `user`, or as oneself.
+    pub fn new(dir: &Path, program: &Path, shown: &Path, user: Option<&Plain>) -> Result<Self> {
         let closet = dir.join("closet");
         let app = dir.join("app");
         for folder in [&closet, &app, &app.join("spool"), &app.join("suid")] {
@@ -115,14 +115,11 @@ impl Scene {
             abstract_stream: format!("toft-probe-stream-{number}-{tcp}"),
             abstract_datagram: format!("toft-probe-datagram-{number}-{tcp}"),
             cgroups: crate::inventory::cgroup_tops()?,
-            device: ["/dev/vda", "/dev/sda", "/dev/nvme0n1", "/dev/kmsg"]
-                .map(PathBuf::from)
-                .into_iter()
-                .find(|p| p.exists()),
+            device: device(),
             closet,
         };
         unix_listeners(&targets)?;
-        let (victim, address) = start_victim(&targets, program, user)?;
+        let (victim, address) = start_victim(&targets, shown, user)?;
         targets.victim = victim.id();
         targets.victim_address = address;
         Ok(Self { targets, victim })
@@ -157,6 +154,24 @@ fn open_file(path: PathBuf, contents: &[u8], mode: u32) -> Result<PathBuf> {
     fs::write(&path, contents).with_context(|| format!("write {}", path.display()))?;
     fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
     Ok(path)
+}
+
+/// A device that root at least can open here, and no app should find.
+fn device() -> Option<PathBuf> {
+    let known = [
+        "/dev/vda",
+        "/dev/sda",
+        "/dev/nvme0n1",
+        "/dev/mem",
+        "/dev/kmsg",
+        "/dev/net/tun",
+        "/dev/fuse",
+        "/dev/kvm",
+    ];
+    known
+        .map(PathBuf::from)
+        .into_iter()
+        .find(|path| fs::File::open(path).is_ok())
 }
 
 /// Starts the victim and learns where its secret lies. It lives until its standard input ends.

@@ -1,6 +1,6 @@
 //! The table that is read by people: outside, inside, and what follows.
 
-use super::{Finding, Got};
+use super::{Finding, Got, errno_name};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +15,14 @@ const EXPLAINED: [(&str, &str); 2] = [
         "exec-memfd",
         "the program runs within the same walls as the one that made it, and could have been interpreted just as well",
     ),
+];
+
+/// What a kernel says outside any filter when it was built without something.
+const UNKNOWN: [i32; 4] = [
+    libc::ENOSYS,
+    libc::EAFNOSUPPORT,
+    libc::EPROTONOSUPPORT,
+    libc::ESOCKTNOSUPPORT,
 ];
 
 /// What a probe's outcome means.
@@ -97,6 +105,10 @@ fn judge(outside: &Finding, inside: Option<&Got>, plain: bool) -> Verdict {
     match (&outside.got, &outside.right) {
         (Got::Allowed, _) => Verdict::Held,
         (Got::NotHere(why), _) => Verdict::NotHere(why.clone()),
+        (Got::Denied(errno), _) if UNKNOWN.contains(errno) => Verdict::NotHere(format!(
+            "this kernel has none, it says {}",
+            errno_name(*errno)
+        )),
         (_, Some(right)) if plain => Verdict::HeldAnyway(right.clone()),
         _ => Verdict::NotShown,
     }

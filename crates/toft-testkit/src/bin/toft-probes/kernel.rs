@@ -15,6 +15,7 @@ const RAWIO: &str = "needs CAP_SYS_RAWIO";
 const RESOURCE: &str = "needs CAP_SYS_RESOURCE";
 const TIME: &str = "needs CAP_SYS_TIME";
 const ROOTS: &str = "the file is root's";
+const CAP_SYS_RESOURCE: u32 = 24;
 const SET: &str = "needs CAP_SETUID or CAP_SETGID";
 
 pub(crate) const PROBES: &[Probe] = &[
@@ -290,7 +291,7 @@ pub(crate) const PROBES: &[Probe] = &[
         name: "oom-exempt",
         tries: "be exempt from the out-of-memory killer",
         right: RESOURCE,
-        act: |_| write("/proc/self/oom_score_adj", "-1000"),
+        act: oom_exempt,
     },
     Probe {
         name: "cgroup-make",
@@ -326,7 +327,7 @@ pub(crate) const PROBES: &[Probe] = &[
         name: "kernel-memory",
         tries: "read the kernel's memory (/proc/kcore)",
         right: ROOTS,
-        act: |_| Ok(File::open("/proc/kcore").map(drop)?),
+        act: kernel_memory,
     },
     Probe {
         name: "sys-write",
@@ -349,8 +350,7 @@ fn fd<const N: usize>(number: c_long, args: [Arg<'_>; N]) -> Outcome {
 /// refusal shows that the right was there, and nothing happens.
 fn checked<const N: usize>(number: c_long, args: [Arg<'_>; N]) -> Outcome {
     match raw::call(number, args) {
-        Err(errno @ (libc::EPERM | libc::EACCES)) => Err(Miss::Errno(errno)),
-        Err(libc::ENOSYS) => Err(Miss::NotHere("the kernel has no such call")),
+        Err(errno @ (libc::EPERM | libc::EACCES | libc::ENOSYS)) => Err(Miss::Errno(errno)),
         _ => Ok(()),
     }
 }
@@ -559,12 +559,7 @@ fn personality(_: &Targets) -> Outcome {
 }
 
 fn x32(_: &Targets) -> Outcome {
-    match raw::call(libc::SYS_getpid | 0x4000_0000, []) {
-        Err(libc::ENOSYS) => Err(Miss::NotHere(
-            "the kernel has no x32 calls, or a filter says so",
-        )),
-        other => Ok(other.map(drop)?),
-    }
+    one(libc::SYS_getpid | 0x4000_0000, [])
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -624,8 +619,28 @@ fn capset(_: &Targets) -> Outcome {
     one(libc::SYS_capset, [Arg::In(&header), Arg::In(&data)])
 }
 
+/// Some machines keep capabilities from root itself; then nothing can be shown outside.
+fn unless_root_lacks(capability: u32) -> Outcome {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let held = status
+        .lines()
+        .find_map(|line| u64::from_str_radix(line.strip_prefix("CapEff:\t")?, 16).ok());
+    match held {
+        Some(held) if rustix::process::geteuid().is_root() && held >> capability & 1 == 0 => Err(
+            Miss::NotHere("this machine keeps the capability from root itself"),
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn oom_exempt(_: &Targets) -> Outcome {
+    unless_root_lacks(CAP_SYS_RESOURCE)?;
+    Ok(fs::write("/proc/self/oom_score_adj", "-1000")?)
+}
+
 /// Open files, one more than may be had.
 fn raise_limits(_: &Targets) -> Outcome {
+    unless_root_lacks(CAP_SYS_RESOURCE)?;
     let mut limit = [0; 16];
     let files = libc::RLIMIT_NOFILE as i32;
     one(
@@ -640,13 +655,24 @@ fn raise_limits(_: &Targets) -> Outcome {
     )
 }
 
-fn write(path: &str, words: &str) -> Outcome {
-    Ok(fs::write(path, words)?)
-}
-
 /// Opens it for writing and writes nothing.
 fn writable(path: &str) -> Outcome {
+    on_machine(path)?;
     Ok(OpenOptions::new().write(true).open(path).map(drop)?)
+}
+
+/// Not every kernel is built with each of these files.
+fn on_machine(path: &str) -> Outcome {
+    if Path::new(path).exists() {
+        Ok(())
+    } else {
+        Err(Miss::NotHere("there is no such file"))
+    }
+}
+
+fn kernel_memory(_: &Targets) -> Outcome {
+    on_machine("/proc/kcore")?;
+    Ok(File::open("/proc/kcore").map(drop)?)
 }
 
 /// In any of the machine's hierarchies, or in one's own.
