@@ -15,12 +15,12 @@ const QIPCRTR: i32 = 42;
 
 macro_rules! family {
     ($name:literal, $right:expr, $family:expr, $kind:expr, $protocol:expr) => {
-        Probe {
-            name: $name,
-            tries: concat!("make a socket of this kind: ", $name),
-            right: $right,
-            act: |_: &Targets| socket($family, $kind, $protocol),
-        }
+        Probe::new(
+            $name,
+            concat!("make a socket of this kind: ", $name),
+            $right,
+            |_: &Targets| socket($family, $kind, $protocol),
+        )
     };
 }
 
@@ -123,8 +123,7 @@ pub(crate) const PROBES: &[Probe] = &[
         name: "netlink-add-address",
         tries: "give an interface another address",
         right: "needs CAP_NET_ADMIN",
-        act: add_address,
-    },
+        act: add_address),
 ];
 
 fn socket(family: i32, kind: i32, protocol: i32) -> Outcome {

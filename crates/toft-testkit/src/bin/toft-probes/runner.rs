@@ -21,6 +21,17 @@ pub(crate) struct Probe {
     pub(crate) act: fn(&Targets) -> Outcome,
 }
 
+impl Probe {
+    pub(crate) const fn new(
+        name: &'static str,
+        tries: &'static str,
+        right: &'static str,
+        act: fn(&Targets) -> Outcome,
+    ) -> Self {
+        Self { name, tries, right, act }
+    }
+}
+
 /// Success, or an error number.
 pub(crate) type Outcome = Result<(), Miss>;
 
