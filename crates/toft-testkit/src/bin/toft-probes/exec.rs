@@ -11,14 +11,40 @@ use std::path::Path;
 use toft_testkit::probe::Targets;
 
 pub(crate) const PROBES: &[Probe] = &[
-    Probe::new("exec-undeclared", "run a program that was not declared", "", |t| runs(&t.tool, c"worked")),
-    Probe::new("exec-written", "write a program and run it", "", |t| written(&t.writable)),
-    Probe::new("exec-written-tmp", "the same in /tmp", "", |_| written(Path::new("/tmp"))),
-    Probe::new("exec-written-shm", "the same in /dev/shm", "", |_| written(Path::new("/dev/shm"))),
+    Probe::new(
+        "exec-undeclared",
+        "run a program that was not declared",
+        "",
+        |t| runs(&t.tool, c"worked"),
+    ),
+    Probe::new("exec-written", "write a program and run it", "", |t| {
+        written(&t.writable)
+    }),
+    Probe::new("exec-written-tmp", "the same in /tmp", "", |_| {
+        written(Path::new("/tmp"))
+    }),
+    Probe::new("exec-written-shm", "the same in /dev/shm", "", |_| {
+        written(Path::new("/dev/shm"))
+    }),
     Probe::new("exec-memfd", "run a program from memory", "", memfd),
-    Probe::new("exec-setuid", "become root through a set-uid program", "", |t| runs(&t.suid, c"euid")),
-    Probe::new("make-setuid", "make a set-uid copy and become somebody else", "the copy is one's own", make_setuid),
-    Probe::new("exec-package-manager", "find the machine's package manager", "", package_manager),
+    Probe::new(
+        "exec-setuid",
+        "become root through a set-uid program",
+        "",
+        |t| runs(&t.suid, c"euid"),
+    ),
+    Probe::new(
+        "make-setuid",
+        "make a set-uid copy and become somebody else",
+        "the copy is one's own",
+        make_setuid,
+    ),
+    Probe::new(
+        "exec-package-manager",
+        "find the machine's package manager",
+        "",
+        package_manager,
+    ),
 ];
 
 /// Whether the program ran and said so.

@@ -119,11 +119,12 @@ pub(crate) const PROBES: &[Probe] = &[
         DGRAM,
         libc::NETLINK_CRYPTO
     ),
-    Probe {
-        name: "netlink-add-address",
-        tries: "give an interface another address",
-        right: "needs CAP_NET_ADMIN",
-        act: add_address),
+    Probe::new(
+        "netlink-add-address",
+        "give an interface another address",
+        "needs CAP_NET_ADMIN",
+        add_address,
+    ),
 ];
 
 fn socket(family: i32, kind: i32, protocol: i32) -> Outcome {

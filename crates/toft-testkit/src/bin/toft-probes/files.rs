@@ -12,31 +12,89 @@ const CAP_DAC: &str = "open_by_handle_at needs CAP_DAC_READ_SEARCH";
 const DEVICES: &str = "the machine's devices are root's";
 
 pub(crate) const PROBES: &[Probe] = &[
-    Probe::new("read-file", "read an undeclared file", "", |t| file_says(&t.secret, SECRET)),
+    Probe::new("read-file", "read an undeclared file", "", |t| {
+        file_says(&t.secret, SECRET)
+    }),
     Probe::new("read-dotdot", "read it through ..", "", read_dotdot),
-    Probe::new("read-proc-root", "read it through /proc/PID/root", "", |t| through_proc(t, "root")),
-    Probe::new("read-proc-cwd", "read it through /proc/PID/cwd", "", |t| through_proc(t, "cwd")),
-    Probe::new("read-proc-fd", "read it through another's open file", "", read_proc_fd),
-    Probe::new("read-own-symlink", "read it through a link of one's own", "", own_symlink),
+    Probe::new(
+        "read-proc-root",
+        "read it through /proc/PID/root",
+        "",
+        |t| through_proc(t, "root"),
+    ),
+    Probe::new("read-proc-cwd", "read it through /proc/PID/cwd", "", |t| {
+        through_proc(t, "cwd")
+    }),
+    Probe::new(
+        "read-proc-fd",
+        "read it through another's open file",
+        "",
+        read_proc_fd,
+    ),
+    Probe::new(
+        "read-own-symlink",
+        "read it through a link of one's own",
+        "",
+        own_symlink,
+    ),
     Probe::new("read-hardlink", "give it another name", "", hardlink),
-    Probe::new("read-by-handle", "open_by_handle_at, on the same filesystem", CAP_DAC, by_handle),
-    Probe::new("read-inherited-folder", "read it through a descriptor from before the start", "", inherited),
-    Probe::new("list-folder", "list an undeclared folder", "", |t| Ok(fs::read_dir(&t.closet).map(drop)?)),
-    Probe::new("stat-file", "see size and owner of the file", "", |t| Ok(fs::metadata(&t.secret).map(drop)?)),
+    Probe::new(
+        "read-by-handle",
+        "open_by_handle_at, on the same filesystem",
+        CAP_DAC,
+        by_handle,
+    ),
+    Probe::new(
+        "read-inherited-folder",
+        "read it through a descriptor from before the start",
+        "",
+        inherited,
+    ),
+    Probe::new("list-folder", "list an undeclared folder", "", |t| {
+        Ok(fs::read_dir(&t.closet).map(drop)?)
+    }),
+    Probe::new("stat-file", "see size and owner of the file", "", |t| {
+        Ok(fs::metadata(&t.secret).map(drop)?)
+    }),
     Probe::new("watch-file", "watch it with inotify", "", watch),
-    Probe::new("write-file", "write to an undeclared file", "", |t| Ok(fs::write(&t.spare, "spoiled")?)),
+    Probe::new("write-file", "write to an undeclared file", "", |t| {
+        Ok(fs::write(&t.spare, "spoiled")?)
+    }),
     Probe::new("truncate-file", "truncate it", "", truncate),
     Probe::new("chmod-file", "change its mode", "", chmod),
     Probe::new("utimes-file", "change its times", "", utimes),
     Probe::new("xattr-file", "set an attribute on it", "", xattr),
     Probe::new("rename-file", "rename it", "", rename),
-    Probe::new("make-file", "make a file in an undeclared folder", "", |t| make_in(&t.closet)),
-    Probe::new("write-app", "change the app's own code", "", |t| make_in(&t.app)),
-    Probe::new("write-etc", "make a file in /etc", "/etc is root's", |_| make_in(Path::new("/etc"))),
-    Probe::new("write-root", "make a file in /", "/ is root's", |_| make_in(Path::new("/"))),
-    Probe::new("open-device", "read a device of the machine", DEVICES, device),
-    Probe::new("make-device", "make a device of one's own", "mknod needs CAP_MKNOD", make_device),
-    Probe::new("see-sysfs", "look around in /sys", "", |_| seen(Path::new("/sys/kernel").exists())),
+    Probe::new(
+        "make-file",
+        "make a file in an undeclared folder",
+        "",
+        |t| make_in(&t.closet),
+    ),
+    Probe::new("write-app", "change the app's own code", "", |t| {
+        make_in(&t.app)
+    }),
+    Probe::new("write-etc", "make a file in /etc", "/etc is root's", |_| {
+        make_in(Path::new("/etc"))
+    }),
+    Probe::new("write-root", "make a file in /", "/ is root's", |_| {
+        make_in(Path::new("/"))
+    }),
+    Probe::new(
+        "open-device",
+        "read a device of the machine",
+        DEVICES,
+        device,
+    ),
+    Probe::new(
+        "make-device",
+        "make a device of one's own",
+        "mknod needs CAP_MKNOD",
+        make_device,
+    ),
+    Probe::new("see-sysfs", "look around in /sys", "", |_| {
+        seen(Path::new("/sys/kernel").exists())
+    }),
     Probe::new("see-home", "look around in /root and /home", "", see_homes),
 ];
 

@@ -19,67 +19,197 @@ const CAP_SYS_RESOURCE: u32 = 24;
 const SET: &str = "needs CAP_SETUID or CAP_SETGID";
 
 pub(crate) const PROBES: &[Probe] = &[
-    Probe::new("user-namespace", "unshare(CLONE_NEWUSER)", "", |_| unshare(libc::CLONE_NEWUSER)),
-    Probe::new("user-namespace-clone", "clone with CLONE_NEWUSER", "", clone_user),
-    Probe::new("user-namespace-clone3", "clone3 with CLONE_NEWUSER", "", clone3_user),
-    Probe::new("user-namespace-mount", "mount in a user namespace of one's own", "", user_mount),
-    Probe::new("mount-namespace", "unshare(CLONE_NEWNS)", ADMIN, |_| unshare(libc::CLONE_NEWNS)),
-    Probe::new("network-namespace", "unshare(CLONE_NEWNET)", ADMIN, |_| unshare(libc::CLONE_NEWNET)),
-    Probe::new("pid-namespace", "unshare(CLONE_NEWPID)", ADMIN, |_| unshare(libc::CLONE_NEWPID)),
+    Probe::new("user-namespace", "unshare(CLONE_NEWUSER)", "", |_| {
+        unshare(libc::CLONE_NEWUSER)
+    }),
+    Probe::new(
+        "user-namespace-clone",
+        "clone with CLONE_NEWUSER",
+        "",
+        clone_user,
+    ),
+    Probe::new(
+        "user-namespace-clone3",
+        "clone3 with CLONE_NEWUSER",
+        "",
+        clone3_user,
+    ),
+    Probe::new(
+        "user-namespace-mount",
+        "mount in a user namespace of one's own",
+        "",
+        user_mount,
+    ),
+    Probe::new("mount-namespace", "unshare(CLONE_NEWNS)", ADMIN, |_| {
+        unshare(libc::CLONE_NEWNS)
+    }),
+    Probe::new("network-namespace", "unshare(CLONE_NEWNET)", ADMIN, |_| {
+        unshare(libc::CLONE_NEWNET)
+    }),
+    Probe::new("pid-namespace", "unshare(CLONE_NEWPID)", ADMIN, |_| {
+        unshare(libc::CLONE_NEWPID)
+    }),
     Probe::new("mount", "mount a tmpfs", ADMIN, mount),
     Probe::new("mount-proc", "mount another /proc", ADMIN, mount_proc),
     Probe::new("bind-mount", "bind / somewhere", ADMIN, bind),
     Probe::new("remount", "make read-only mounts writable", ADMIN, remount),
-    Probe::new("unmount", "unmount /proc to see what is below", ADMIN, unmount),
+    Probe::new(
+        "unmount",
+        "unmount /proc to see what is below",
+        ADMIN,
+        unmount,
+    ),
     Probe::new("open-tree", "open_tree with a clone", ADMIN, open_tree),
-    Probe::new("fsopen", "fsopen", ADMIN, |_| fd(libc::SYS_fsopen, [Arg::Text(c"tmpfs"), 0.into()])),
+    Probe::new("fsopen", "fsopen", ADMIN, |_| {
+        fd(libc::SYS_fsopen, [Arg::Text(c"tmpfs"), 0.into()])
+    }),
     Probe::new("mount-setattr", "mount_setattr on /", ADMIN, mount_setattr),
     Probe::new("pivot-root", "pivot_root", ADMIN, pivot_root),
-    Probe::new("chroot", "chroot", "needs CAP_SYS_CHROOT", |_| one(libc::SYS_chroot, [Arg::Text(c"/")])),
-    Probe::new("bpf-map", "make a BPF map", "unprivileged BPF is off", |_| bpf(0, &[2, 4, 4, 1])),
-    Probe::new("bpf-program", "load a BPF program", "unprivileged BPF is off", bpf_program),
-    Probe::new("perf", "perf_event_open on oneself", "perf_event_paranoid forbids it", perf),
-    Probe::new("userfaultfd", "userfaultfd", "", |_| fd(libc::SYS_userfaultfd, [1.into()])),
+    Probe::new("chroot", "chroot", "needs CAP_SYS_CHROOT", |_| {
+        one(libc::SYS_chroot, [Arg::Text(c"/")])
+    }),
+    Probe::new(
+        "bpf-map",
+        "make a BPF map",
+        "unprivileged BPF is off",
+        |_| bpf(0, &[2, 4, 4, 1]),
+    ),
+    Probe::new(
+        "bpf-program",
+        "load a BPF program",
+        "unprivileged BPF is off",
+        bpf_program,
+    ),
+    Probe::new(
+        "perf",
+        "perf_event_open on oneself",
+        "perf_event_paranoid forbids it",
+        perf,
+    ),
+    Probe::new("userfaultfd", "userfaultfd", "", |_| {
+        fd(libc::SYS_userfaultfd, [1.into()])
+    }),
     Probe::new("key-add", "add a key to a keyring", "", key_add),
-    Probe::new("key-search", "keyctl on the session's keyring", "", |_| one(libc::SYS_keyctl, [0.into(), (-3).into(), 1.into()])),
-    Probe::new("personality", "switch off address randomisation", "", personality),
+    Probe::new("key-search", "keyctl on the session's keyring", "", |_| {
+        one(libc::SYS_keyctl, [0.into(), (-3).into(), 1.into()])
+    }),
+    Probe::new(
+        "personality",
+        "switch off address randomisation",
+        "",
+        personality,
+    ),
     Probe::new("x32-call", "a call by the x32 numbers", "", x32),
     Probe::new("int80-call", "a call through the 32-bit gate", "", int80),
-    Probe::new("fanotify", "watch a whole filesystem", "", |_| fd(libc::SYS_fanotify_init, [0x200.into(), 0.into()])),
+    Probe::new("fanotify", "watch a whole filesystem", "", |_| {
+        fd(libc::SYS_fanotify_init, [0x200.into(), 0.into()])
+    }),
     Probe::new("kexec", "load another kernel", BOOT, |_| {
-            checked(
-                libc::SYS_kexec_load,
-                [0.into(), 99.into(), 0.into(), 0.into()],
-            )
-        }),
-    Probe::new("module-load", "load a module", MODULE, |_| checked(libc::SYS_init_module, [0.into(), 0.into(), Arg::Text(c"")])),
-    Probe::new("module-load-file", "load a module from a file", MODULE, module_file),
+        checked(
+            libc::SYS_kexec_load,
+            [0.into(), 99.into(), 0.into(), 0.into()],
+        )
+    }),
+    Probe::new("module-load", "load a module", MODULE, |_| {
+        checked(libc::SYS_init_module, [0.into(), 0.into(), Arg::Text(c"")])
+    }),
+    Probe::new(
+        "module-load-file",
+        "load a module from a file",
+        MODULE,
+        module_file,
+    ),
     Probe::new("module-remove", "remove a module", MODULE, |_| {
-            checked(
-                libc::SYS_delete_module,
-                [Arg::Text(c"no-such-module"), 0.into()],
-            )
-        }),
-    Probe::new("reboot", "reboot (with a number that is refused after the check)", BOOT, |_| checked(libc::SYS_reboot, [0.into(), 0.into(), 0.into(), 0.into()])),
-    Probe::new("swapon", "swap to a file", ADMIN, |_| checked(libc::SYS_swapon, [Arg::Text(c"/no/such/file"), 0.into()])),
-    Probe::new("accounting", "process accounting", "needs CAP_SYS_PACCT", |_| checked(libc::SYS_acct, [Arg::Text(c"/no/such/file")])),
-    Probe::new("set-time", "set the clock (to nothing)", TIME, |_| one(libc::SYS_settimeofday, [0.into(), 0.into()])),
-    Probe::new("set-hostname", "rename the machine (to what it is called)", ADMIN, set_hostname),
-    Probe::new("kernel-log", "read the kernel's log", "dmesg_restrict is on", kernel_log),
+        checked(
+            libc::SYS_delete_module,
+            [Arg::Text(c"no-such-module"), 0.into()],
+        )
+    }),
+    Probe::new(
+        "reboot",
+        "reboot (with a number that is refused after the check)",
+        BOOT,
+        |_| checked(libc::SYS_reboot, [0.into(), 0.into(), 0.into(), 0.into()]),
+    ),
+    Probe::new("swapon", "swap to a file", ADMIN, |_| {
+        checked(libc::SYS_swapon, [Arg::Text(c"/no/such/file"), 0.into()])
+    }),
+    Probe::new(
+        "accounting",
+        "process accounting",
+        "needs CAP_SYS_PACCT",
+        |_| checked(libc::SYS_acct, [Arg::Text(c"/no/such/file")]),
+    ),
+    Probe::new("set-time", "set the clock (to nothing)", TIME, |_| {
+        one(libc::SYS_settimeofday, [0.into(), 0.into()])
+    }),
+    Probe::new(
+        "set-hostname",
+        "rename the machine (to what it is called)",
+        ADMIN,
+        set_hostname,
+    ),
+    Probe::new(
+        "kernel-log",
+        "read the kernel's log",
+        "dmesg_restrict is on",
+        kernel_log,
+    ),
     Probe::new("port-io", "have an IO port", RAWIO, port_io),
-    Probe::new("become-root", "setuid(0)", SET, |_| one(libc::SYS_setresuid, [0.into(), 0.into(), 0.into()])),
-    Probe::new("become-other", "setuid to another user", SET, |_| one(libc::SYS_setresuid, [7.into(), 7.into(), 7.into()])),
-    Probe::new("join-groups", "setgroups", SET, |_| one(libc::SYS_setgroups, [1.into(), Arg::In(&[6, 0, 0, 0])])),
-    Probe::new("regain-capabilities", "capset to have CAP_SYS_ADMIN", "there is none to be regained", capset),
+    Probe::new("become-root", "setuid(0)", SET, |_| {
+        one(libc::SYS_setresuid, [0.into(), 0.into(), 0.into()])
+    }),
+    Probe::new("become-other", "setuid to another user", SET, |_| {
+        one(libc::SYS_setresuid, [7.into(), 7.into(), 7.into()])
+    }),
+    Probe::new("join-groups", "setgroups", SET, |_| {
+        one(libc::SYS_setgroups, [1.into(), Arg::In(&[6, 0, 0, 0])])
+    }),
+    Probe::new(
+        "regain-capabilities",
+        "capset to have CAP_SYS_ADMIN",
+        "there is none to be regained",
+        capset,
+    ),
     Probe::new("raise-limits", "raise a hard limit", RESOURCE, raise_limits),
-    Probe::new("oom-exempt", "be exempt from the out-of-memory killer", RESOURCE, oom_exempt),
+    Probe::new(
+        "oom-exempt",
+        "be exempt from the out-of-memory killer",
+        RESOURCE,
+        oom_exempt,
+    ),
     Probe::new("cgroup-make", "make a cgroup", ROOTS, cgroup_make),
     Probe::new("cgroup-leave", "leave one's cgroup", ROOTS, cgroup_leave),
-    Probe::new("proc-sys-write", "open /proc/sys/kernel/core_pattern for writing", ROOTS, |_| writable("/proc/sys/kernel/core_pattern")),
-    Probe::new("proc-sys-net-write", "open /proc/sys/net/core/somaxconn for writing", ROOTS, |_| writable("/proc/sys/net/core/somaxconn")),
-    Probe::new("sysrq", "open /proc/sysrq-trigger for writing", ROOTS, |_| writable("/proc/sysrq-trigger")),
-    Probe::new("kernel-memory", "read the kernel's memory (/proc/kcore)", ROOTS, kernel_memory),
-    Probe::new("sys-write", "open a file of /sys for writing", ROOTS, |_| writable("/sys/kernel/mm/ksm/run")),
+    Probe::new(
+        "proc-sys-write",
+        "open /proc/sys/kernel/core_pattern for writing",
+        ROOTS,
+        |_| writable("/proc/sys/kernel/core_pattern"),
+    ),
+    Probe::new(
+        "proc-sys-net-write",
+        "open /proc/sys/net/core/somaxconn for writing",
+        ROOTS,
+        |_| writable("/proc/sys/net/core/somaxconn"),
+    ),
+    Probe::new(
+        "sysrq",
+        "open /proc/sysrq-trigger for writing",
+        ROOTS,
+        |_| writable("/proc/sysrq-trigger"),
+    ),
+    Probe::new(
+        "kernel-memory",
+        "read the kernel's memory (/proc/kcore)",
+        ROOTS,
+        kernel_memory,
+    ),
+    Probe::new(
+        "sys-write",
+        "open a file of /sys for writing",
+        ROOTS,
+        |_| writable("/sys/kernel/mm/ksm/run"),
+    ),
 ];
 
 /// A call that is good when it is not refused.

@@ -18,30 +18,98 @@ const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 const MAPPED: IpAddr = IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped());
 
 pub(crate) const PROBES: &[Probe] = &[
-    Probe::new("tcp", "connect to an undeclared port", "", |t| tcp(V4, t.tcp)),
+    Probe::new("tcp", "connect to an undeclared port", "", |t| {
+        tcp(V4, t.tcp)
+    }),
     Probe::new("tcp6", "the same over IPv6", "", |t| tcp(V6, t.tcp)),
-    Probe::new("tcp6-mapped", "the same by a mapped address", "", |t| tcp(MAPPED, t.tcp)),
-    Probe::new("tcp-any", "the same by 0.0.0.0", "", |t| tcp(IpAddr::V4(Ipv4Addr::UNSPECIFIED), t.tcp)),
-    Probe::new("tcp-machine", "the same by the machine's own address", "", tcp_machine),
-    Probe::new("tcp-fast-open", "TCP fast open, by sendto", "", |t| fast_open(t, libc::IPPROTO_TCP)),
+    Probe::new("tcp6-mapped", "the same by a mapped address", "", |t| {
+        tcp(MAPPED, t.tcp)
+    }),
+    Probe::new("tcp-any", "the same by 0.0.0.0", "", |t| {
+        tcp(IpAddr::V4(Ipv4Addr::UNSPECIFIED), t.tcp)
+    }),
+    Probe::new(
+        "tcp-machine",
+        "the same by the machine's own address",
+        "",
+        tcp_machine,
+    ),
+    Probe::new("tcp-fast-open", "TCP fast open, by sendto", "", |t| {
+        fast_open(t, libc::IPPROTO_TCP)
+    }),
     Probe::new("mptcp", "Multipath TCP", "", mptcp),
-    Probe::new("mptcp-fast-open", "Multipath TCP with fast open", "", |t| fast_open(t, libc::IPPROTO_MPTCP)),
-    Probe::new("udp-sendto", "UDP by sendto", "", |t| udp(V4, t.udp, false, b"x")),
-    Probe::new("udp-connect", "UDP by connect", "", |t| udp(V4, t.udp, true, b"x")),
+    Probe::new("mptcp-fast-open", "Multipath TCP with fast open", "", |t| {
+        fast_open(t, libc::IPPROTO_MPTCP)
+    }),
+    Probe::new("udp-sendto", "UDP by sendto", "", |t| {
+        udp(V4, t.udp, false, b"x")
+    }),
+    Probe::new("udp-connect", "UDP by connect", "", |t| {
+        udp(V4, t.udp, true, b"x")
+    }),
     Probe::new("udp6", "UDP over IPv6", "", |t| udp(V6, t.udp, false, b"x")),
-    Probe::new("udp-dns", "a DNS question to an undeclared server", "", |t| udp(V4, t.udp, false, QUESTION)),
-    Probe::new("io-uring-setup", "have an io_uring", "", |_| ring::Ring::new().map(drop)),
+    Probe::new(
+        "udp-dns",
+        "a DNS question to an undeclared server",
+        "",
+        |t| udp(V4, t.udp, false, QUESTION),
+    ),
+    Probe::new("io-uring-setup", "have an io_uring", "", |_| {
+        ring::Ring::new().map(drop)
+    }),
     Probe::new("io-uring-connect", "connect by io_uring", "", uring_connect),
-    Probe::new("io-uring-udp", "make and use a UDP socket by io_uring", "", uring_udp),
-    Probe::new("io-uring-open", "open the secret by io_uring", "", uring_open),
-    Probe::new("unix-stream", "a unix socket by path", "", |t| hears(UnixStream::connect(&t.unix_stream)?)),
+    Probe::new(
+        "io-uring-udp",
+        "make and use a UDP socket by io_uring",
+        "",
+        uring_udp,
+    ),
+    Probe::new(
+        "io-uring-open",
+        "open the secret by io_uring",
+        "",
+        uring_open,
+    ),
+    Probe::new("unix-stream", "a unix socket by path", "", |t| {
+        hears(UnixStream::connect(&t.unix_stream)?)
+    }),
     Probe::new("unix-datagram", "a datagram to a path", "", unix_datagram),
-    Probe::new("unix-abstract", "an abstract unix socket", "", abstract_stream),
-    Probe::new("unix-abstract-datagram", "a datagram to an abstract name", "", abstract_datagram),
-    Probe::new("bind-machine", "bind the machine's own address", "", bind_machine),
-    Probe::new("listen-without-bind", "listen on a port that the kernel picks", "", listen),
-    Probe::new("see-interfaces", "see the machine's interfaces", "", interfaces),
-    Probe::new("see-connections", "see the machine's sockets", "", connections),
+    Probe::new(
+        "unix-abstract",
+        "an abstract unix socket",
+        "",
+        abstract_stream,
+    ),
+    Probe::new(
+        "unix-abstract-datagram",
+        "a datagram to an abstract name",
+        "",
+        abstract_datagram,
+    ),
+    Probe::new(
+        "bind-machine",
+        "bind the machine's own address",
+        "",
+        bind_machine,
+    ),
+    Probe::new(
+        "listen-without-bind",
+        "listen on a port that the kernel picks",
+        "",
+        listen,
+    ),
+    Probe::new(
+        "see-interfaces",
+        "see the machine's interfaces",
+        "",
+        interfaces,
+    ),
+    Probe::new(
+        "see-connections",
+        "see the machine's sockets",
+        "",
+        connections,
+    ),
 ];
 
 /// A question for the address of `a.`, as in RFC 1035 §4.1.

@@ -15,25 +15,70 @@ const NICE: &str = "needs CAP_SYS_NICE";
 pub(crate) const PROBES: &[Probe] = &[
     Probe::new("see-process", "see another's command line", "", see),
     Probe::new("read-environ", "read another's environment", "", environ),
-    Probe::new("read-proc-mem", "read another's memory through /proc", "", proc_mem),
+    Probe::new(
+        "read-proc-mem",
+        "read another's memory through /proc",
+        "",
+        proc_mem,
+    ),
     Probe::new("read-maps", "read another's memory map", "", maps),
     Probe::new("ptrace", "ptrace another", "", ptrace),
-    Probe::new("process-vm-readv", "process_vm_readv", "", |t| vm(t, libc::SYS_process_vm_readv)),
-    Probe::new("process-vm-writev", "process_vm_writev", "", |t| vm(t, libc::SYS_process_vm_writev)),
-    Probe::new("process-madvise", "page another's memory out", NICE, madvise),
+    Probe::new("process-vm-readv", "process_vm_readv", "", |t| {
+        vm(t, libc::SYS_process_vm_readv)
+    }),
+    Probe::new("process-vm-writev", "process_vm_writev", "", |t| {
+        vm(t, libc::SYS_process_vm_writev)
+    }),
+    Probe::new(
+        "process-madvise",
+        "page another's memory out",
+        NICE,
+        madvise,
+    ),
     Probe::new("signal", "signal another", "", signal),
-    Probe::new("pidfd-open", "hold another by a pidfd", "", |t| pidfd(t).map(drop)),
-    Probe::new("pidfd-signal", "signal another through a pidfd", "", pidfd_signal),
+    Probe::new("pidfd-open", "hold another by a pidfd", "", |t| {
+        pidfd(t).map(drop)
+    }),
+    Probe::new(
+        "pidfd-signal",
+        "signal another through a pidfd",
+        "",
+        pidfd_signal,
+    ),
     Probe::new("pidfd-getfd", "take another's descriptor", "", pidfd_getfd),
-    Probe::new("kcmp", "compare another's descriptors with one's own", "", kcmp),
+    Probe::new(
+        "kcmp",
+        "compare another's descriptors with one's own",
+        "",
+        kcmp,
+    ),
     Probe::new("prlimit", "change another's limits", "", prlimit),
     Probe::new("renice", "change another's priority", "", renice),
     Probe::new("affinity", "bind another to one processor", "", affinity),
-    Probe::new("setns-mounts", "enter another's mounts", SYS_ADMIN, |t| setns(t, "mnt")),
-    Probe::new("setns-network", "enter another's network", SYS_ADMIN, |t| setns(t, "net")),
-    Probe::new("setns-pidfd", "enter all of another's namespaces", SYS_ADMIN, setns_pidfd),
-    Probe::new("shared-memory", "attach System V shared memory", "", shared_memory),
-    Probe::new("message-queue", "open a POSIX message queue", "", message_queue),
+    Probe::new("setns-mounts", "enter another's mounts", SYS_ADMIN, |t| {
+        setns(t, "mnt")
+    }),
+    Probe::new("setns-network", "enter another's network", SYS_ADMIN, |t| {
+        setns(t, "net")
+    }),
+    Probe::new(
+        "setns-pidfd",
+        "enter all of another's namespaces",
+        SYS_ADMIN,
+        setns_pidfd,
+    ),
+    Probe::new(
+        "shared-memory",
+        "attach System V shared memory",
+        "",
+        shared_memory,
+    ),
+    Probe::new(
+        "message-queue",
+        "open a POSIX message queue",
+        "",
+        message_queue,
+    ),
     Probe::new("nice", "take more of the processor than others", NICE, nice),
     Probe::new("fork-bomb", "have 300 processes at once", "", fork_bomb),
 ];

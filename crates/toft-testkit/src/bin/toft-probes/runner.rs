@@ -28,7 +28,12 @@ impl Probe {
         right: &'static str,
         act: fn(&Targets) -> Outcome,
     ) -> Self {
-        Self { name, tries, right, act }
+        Self {
+            name,
+            tries,
+            right,
+            act,
+        }
     }
 }
 
