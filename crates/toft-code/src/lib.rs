@@ -4,4 +4,5 @@
 //! Everything here reads the machine with the caller's own rights and hands back plain data; what
 //! is shown to an instance is enforced elsewhere, from that data.
 
+pub mod copy;
 pub mod detect;

@@ -1,0 +1,21 @@
+//! From a folder that a person edits to an immutable release.
+//!
+//! [`sync()`](sync::sync) makes the folder in which builds run equal to the sources,
+//! [`collect()`](collect::collect) makes a content-addressed tree of what the build left there,
+//! and [`watch::Watcher`] says when to begin again. The folder of the builds is written by code
+//! that nobody vouches for, so that nothing here follows a symbolic link in it.
+
+pub mod collect;
+mod ledger;
+mod scan;
+mod skip;
+mod stamp;
+pub mod sync;
+pub mod watch;
+
+pub use collect::{CollectError, Collected, collect, prune};
+pub use sync::{Changes, Note, SyncError, sync};
+pub use watch::{Seen, WatchError, Watcher};
+
+#[cfg(test)]
+mod tests;
