@@ -11,9 +11,16 @@ const PAGES: [&str; 5] = [
     include_str!("../../../docs/errors/running.md"),
 ];
 
+/// What an error code means and what to do about it
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ExplainArgs {
+    /// A code, like E0501; without one, all are listed
+    code: Option<String>,
+}
+
 /// Prints the section of one code, or the list of all when none is named.
-pub(crate) fn run(screen: &Screen, code: Option<&str>) -> Result<(), Failure> {
-    let Some(code) = code else {
+pub(crate) fn run(args: &ExplainArgs, screen: Screen) -> Result<(), Failure> {
+    let Some(code) = &args.code else {
         titles().for_each(|title| screen.data(title));
         return Ok(());
     };
