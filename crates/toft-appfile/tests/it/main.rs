@@ -1,0 +1,3 @@
+//! Text in, text out.
+
+mod tmp;
