@@ -3,6 +3,8 @@
 mod bench;
 mod built;
 mod ci;
+#[cfg(test)]
+mod pages;
 mod probe;
 mod prove;
 mod say;
