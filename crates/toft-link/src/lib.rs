@@ -78,7 +78,11 @@ impl Link {
             // A socket that cannot be made non-blocking fails at its first use instead.
             let _ = rustix::fs::fcntl_setfl(&socket, flags | rustix::fs::OFlags::NONBLOCK);
         }
-        Self { socket, queue: VecDeque::new(), buffer: Vec::new() }
+        Self {
+            socket,
+            queue: VecDeque::new(),
+            buffer: Vec::new(),
+        }
     }
 
     /// Sends, or queues when the peer is slow. Descriptors are moved.
@@ -103,7 +107,9 @@ impl Link {
                 }
                 Err(Errno::AGAIN | Errno::NOBUFS | Errno::TOOMANYREFS) => return Ok(()),
                 Err(Errno::INTR) => {}
-                Err(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => return Err(LinkError::Closed),
+                Err(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => {
+                    return Err(LinkError::Closed);
+                }
                 Err(other) => return Err(LinkError::Io(other)),
             }
         }
@@ -151,7 +157,10 @@ impl Link {
         if let Some(found) = self.recv()? {
             return Ok(Some(found));
         }
-        let mut polls = [rustix::event::PollFd::new(&self.socket, rustix::event::PollFlags::IN)];
+        let mut polls = [rustix::event::PollFd::new(
+            &self.socket,
+            rustix::event::PollFlags::IN,
+        )];
         let span = rustix::event::Timespec {
             tv_sec: i64::from(milliseconds / 1000),
             tv_nsec: i64::from(milliseconds % 1000) * 1_000_000,

@@ -61,7 +61,10 @@ pub struct LogSpec {
 
 impl Default for LogSpec {
     fn default() -> Self {
-        Self { lines_per_second: 20_000, ring_bytes: 8 << 20 }
+        Self {
+            lines_per_second: 20_000,
+            ring_bytes: 8 << 20,
+        }
     }
 }
 
@@ -106,20 +109,41 @@ impl fmt::Display for End {
 }
 
 const SIGNALS: [(i32, &str); 18] = [
-    (1, "HUP"), (2, "INT"), (3, "QUIT"), (4, "ILL"), (5, "TRAP"), (6, "ABRT"), (7, "BUS"),
-    (8, "FPE"), (9, "KILL"), (10, "USR1"), (11, "SEGV"), (12, "USR2"), (13, "PIPE"),
-    (14, "ALRM"), (15, "TERM"), (24, "XCPU"), (25, "XFSZ"), (31, "SYS"),
+    (1, "HUP"),
+    (2, "INT"),
+    (3, "QUIT"),
+    (4, "ILL"),
+    (5, "TRAP"),
+    (6, "ABRT"),
+    (7, "BUS"),
+    (8, "FPE"),
+    (9, "KILL"),
+    (10, "USR1"),
+    (11, "SEGV"),
+    (12, "USR2"),
+    (13, "PIPE"),
+    (14, "ALRM"),
+    (15, "TERM"),
+    (24, "XCPU"),
+    (25, "XFSZ"),
+    (31, "SYS"),
 ];
 
 /// The short name of a signal (signal(7), the numbers of x86 and ARM).
 pub fn signal_name(number: i32) -> Option<&'static str> {
-    SIGNALS.iter().find(|(n, _)| *n == number).map(|(_, name)| *name)
+    SIGNALS
+        .iter()
+        .find(|(n, _)| *n == number)
+        .map(|(_, name)| *name)
 }
 
 /// The number of a signal named `TERM` or `SIGTERM`.
 pub fn signal_number(name: &str) -> Option<i32> {
     let name = name.strip_prefix("SIG").unwrap_or(name);
-    SIGNALS.iter().find(|(_, n)| *n == name).map(|(number, _)| *number)
+    SIGNALS
+        .iter()
+        .find(|(_, n)| *n == name)
+        .map(|(number, _)| *number)
 }
 
 /// Why an instance could not be started: one step, with what the kernel said.

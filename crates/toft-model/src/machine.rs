@@ -41,7 +41,9 @@ impl Bounds {
                 let within = |list: &[PathBuf]| list.iter().any(|top| path.starts_with(top));
                 is_plain(path) && (within(&self.write) || (!write && within(&self.read)))
             }
-            Source::Scratch { .. } | Source::File { .. } | Source::Link { .. } | Source::Dir => true,
+            Source::Scratch { .. } | Source::File { .. } | Source::Link { .. } | Source::Dir => {
+                true
+            }
         }
     }
 }
