@@ -1,0 +1,1 @@
+//! Tests of one serving thread with its clock in hand.

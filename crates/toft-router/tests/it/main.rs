@@ -1,0 +1,16 @@
+//! The router as its neighbours see it: a keeper and a server that speak the real messages, real
+//! sockets, real namespaces where the rights are there.
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests: a surprise ends them"
+)]
+
+mod app;
+mod client;
+mod doors;
+mod http;
+mod keeper;
+mod namespace;
+mod swap;
+mod world;
