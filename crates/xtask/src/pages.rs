@@ -169,3 +169,51 @@ fn every_default_stands_in_the_reference() {
     }
     assert!(absent.is_empty(), "{REFERENCE} does not say {absent:#?}");
 }
+
+/// The example of each section, with its code: what comes out when its right lines are left out.
+fn wrong_examples(page: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for section in page.split("\n## ").skip(1) {
+        let code = section.split(':').next().unwrap_or_default();
+        let Some((_, rest)) = section.split_once("```toml\n") else {
+            continue;
+        };
+        let block = rest.split("```").next().unwrap_or_default();
+        let lines = block.lines().filter(|line| !line.contains("# right"));
+        found.push((
+            code.to_owned(),
+            lines.map(|line| format!("{line}\n")).collect(),
+        ));
+    }
+    found
+}
+
+#[test]
+fn each_example_of_a_mistake_makes_it() {
+    let mut tried = 0;
+    for (code, example) in wrong_examples(&page("docs/errors/app-file.md")) {
+        let has = |start: &str| example.lines().any(|line| line.starts_with(start));
+        let app = if has("app =") { "" } else { "app = \"a\"\n" };
+        let process = if has("[process.web]") || has("app =") {
+            ""
+        } else {
+            "[process.web]\nrun = \"x\"\n"
+        };
+        let text = format!("{app}{process}{example}");
+        let source = Source {
+            path: "example",
+            text: &text,
+        };
+        let report = match decode(source, &Overrides::default(), &AnyFolder) {
+            Ok(decoded) => decoded.warnings,
+            Err(report) => report,
+        };
+        let codes: Vec<_> = report.entries().iter().map(|entry| entry.code).collect();
+        assert!(
+            codes.contains(&code.as_str()),
+            "the example of {code} makes {codes:?}:\n{text}"
+        );
+        tried += 1;
+    }
+    assert!(tried >= 14, "only {tried} examples were found");
+}
