@@ -2,7 +2,7 @@
 //! and reports what is so.
 //!
 //! [`run`] is the whole of the role *server*. One task owns all state and sees every event in one
-//! order ([`server::Server`]); the API's handlers only send it questions.
+//! order (`server::Server`); the API's handlers only send it questions.
 
 mod api;
 mod clock;
