@@ -1,0 +1,284 @@
+//! Memory of idle instances, with the kernel's part and their network, beside the peers; then what
+//! all of an idle Toft holds.
+//!
+//! Charged memory is what the kernel counts in a cgroup around each side. What it charges to nobody,
+//! most of a network namespace above all, shows in the kernel's memory of the whole machine; that
+//! figure needs a quiet machine, so that rounds take turns and the median counts.
+
+use super::idle;
+use super::meter::{self, Memory};
+use super::peers::{self, Bundle, Shown};
+use super::spawner::Spawner;
+use super::stats::{Sample, line};
+use crate::built::{self, Profile};
+use crate::say::say;
+use anyhow::{Context, Result};
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::Duration;
+use toft_testkit::inventory::processes;
+use toft_testkit::wait;
+
+/// A program that does nothing, for as long as it is let.
+const PROGRAM: &[&str] = &["/usr/bin/sleep", "100000"];
+const COMMAND: &str = "cargo xtask bench memory";
+
+/// What a side's instances hold, in KiB each.
+#[derive(Default)]
+struct Held {
+    charged: Sample,
+    kernel: Sample,
+    machine: Sample,
+    total: Sample,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Side {
+    Toft,
+    Bubblewrap,
+    Crun,
+    Bare,
+}
+
+const SIDES: [(Side, &str); 4] = [
+    (Side::Toft, "toft"),
+    (Side::Bubblewrap, "bwrap"),
+    (Side::Crun, "crun"),
+    (Side::Bare, "no sandbox"),
+];
+
+pub(crate) fn run(arguments: &[String]) -> Result<bool> {
+    let count = super::number(arguments, "--instances", 40)?;
+    let rounds = super::number(arguments, "--rounds", 7)?;
+    let [toft] = built::binaries(Profile::Release, [("toft", "toft")])?;
+    let mut sides: Vec<(Side, &str, Held)> = Vec::new();
+    for (side, name) in SIDES {
+        match side {
+            Side::Bubblewrap | Side::Crun if !peers::installed(name) => {
+                toft_testkit::skipped(&format!("bench memory: {name} is not installed"));
+            }
+            _ => sides.push((side, name, Held::default())),
+        }
+    }
+    for round in 0..rounds + 1 {
+        for (side, name, held) in &mut sides {
+            let (side, toft) = (*side, toft.clone());
+            // A thread of its own: it goes into cgroups and mounts that nobody else shares.
+            let measured = std::thread::spawn(move || one(side, &toft, count)).join();
+            let measured = measured
+                .map_err(|_| anyhow::anyhow!("the side {name} broke"))?
+                .with_context(|| *name)?;
+            if round > 0 {
+                held.add(&measured); // The first round pays for what all share.
+            }
+        }
+    }
+    table(&sides, count, rounds);
+    say("");
+    idle::print(&toft)?;
+    Ok(true)
+}
+
+/// KiB for each instance.
+struct Measured {
+    charged: f64,
+    kernel: f64,
+    machine: f64,
+}
+
+impl Held {
+    fn add(&mut self, measured: &Measured) {
+        self.charged.push(measured.charged);
+        self.kernel.push(measured.kernel);
+        self.machine.push(measured.machine);
+        // The kernel's memory of the whole machine has the charged part in it.
+        self.total
+            .push(measured.charged - measured.kernel + measured.machine);
+    }
+}
+
+fn one(side: Side, toft: &Path, count: usize) -> Result<Measured> {
+    let memory = Memory::new(&format!("{side:?}").to_lowercase())?;
+    let dir = std::env::temp_dir().join(format!("toft-bench-memory-{}", std::process::id()));
+    let shown = Shown::of_machine();
+    let before_start = if side == Side::Toft {
+        Some(Spawner::start(toft, &shown, PROGRAM)?)
+    } else {
+        None
+    };
+    peers::hide_hybrid_cgroups()?;
+    let measured = match before_start {
+        Some(mut spawner) => with_spawner(&mut spawner, &memory, count),
+        None => with_commands(side, &shown, &dir, &memory, count),
+    };
+    let _ = std::fs::remove_dir_all(&dir); // Of our own making; a leftover harms nobody.
+    measured
+}
+
+fn with_spawner(spawner: &mut Spawner, memory: &Memory, count: usize) -> Result<Measured> {
+    // One that comes and goes first: what the spawner itself grows by is not an instance's.
+    let first = spawner.spawn()?;
+    spawner.kill(first)?;
+    let before = Reading::take(memory)?;
+    let running: Vec<_> = (0..count).map(|_| spawner.spawn()).collect::<Result<_>>()?;
+    let names = vec![PROGRAM[0].rsplit('/').next().unwrap_or_default(); count];
+    all_there(&names)?;
+    let after = Reading::take(memory)?;
+    for instance in running {
+        spawner.kill(instance)?;
+    }
+    Ok(after.since(&before, count))
+}
+
+fn with_commands(
+    side: Side,
+    shown: &Shown,
+    dir: &Path,
+    memory: &Memory,
+    count: usize,
+) -> Result<Measured> {
+    let mut bundle = Bundle::write(dir, shown, PROGRAM)?;
+    let mut start = || -> Result<Child> {
+        let mut command = match side {
+            Side::Bubblewrap => peers::bubblewrap(shown, PROGRAM),
+            Side::Crun => bundle.run(),
+            Side::Bare | Side::Toft => {
+                let mut command = Command::new(PROGRAM[0]);
+                command.args(&PROGRAM[1..]);
+                command
+            }
+        };
+        Ok(command.spawn()?)
+    };
+    end(start()?)?;
+    let before = Reading::take(memory)?;
+    let running: Vec<Child> = (0..count).map(|_| start()).collect::<Result<_>>()?;
+    let names = vec!["sleep"; count];
+    all_there(&names)?;
+    let after = Reading::take(memory)?;
+    for child in running {
+        end(child)?;
+    }
+    Ok(after.since(&before, count))
+}
+
+/// Ends a command and every process that it started.
+fn end(mut child: Child) -> Result<()> {
+    all_there(&["sleep"])?;
+    for process in below(child.id())? {
+        if process.comm == "sleep" && process.pid != child.id() {
+            let pid = i32::try_from(process.pid)
+                .ok()
+                .and_then(rustix::process::Pid::from_raw);
+            // It may have gone by itself.
+            let _ = rustix::process::kill_process(
+                pid.context("a process id")?,
+                rustix::process::Signal::KILL,
+            );
+        } else if process.pid == child.id() && process.comm == "sleep" {
+            child.kill()?;
+        }
+    }
+    child.wait()?;
+    Ok(())
+}
+
+/// A process of ours and all that descend from it.
+fn below(top: u32) -> Result<Vec<toft_testkit::inventory::Process>> {
+    let all = processes()?;
+    let mut family = vec![top];
+    let mut next = 0;
+    while let Some(&parent) = family.get(next) {
+        family.extend(all.iter().filter(|p| p.parent == parent).map(|p| p.pid));
+        next += 1;
+    }
+    Ok(all
+        .into_iter()
+        .filter(|p| family.contains(&p.pid))
+        .collect())
+}
+
+/// Waits until as many of these programs run below this process.
+fn all_there(names: &[&str]) -> Result<()> {
+    wait::until(Duration::from_secs(60), "all instances", || {
+        let found = below(std::process::id()).ok()?;
+        let there = found
+            .iter()
+            .filter(|p| names.contains(&p.comm.as_str()) && p.state == 'S')
+            .count();
+        (there >= names.len()).then_some(())
+    })
+}
+
+#[derive(Clone, Copy)]
+struct Reading {
+    charged: meter::Charged,
+    machine: u64,
+}
+
+impl Reading {
+    fn take(memory: &Memory) -> Result<Self> {
+        Ok(Self {
+            charged: memory.charged()?,
+            machine: meter::kernel_memory()?,
+        })
+    }
+
+    fn since(&self, before: &Reading, count: usize) -> Measured {
+        let each = |now: u64, then: u64| (now as f64 - then as f64) / 1024.0 / count as f64;
+        Measured {
+            charged: each(self.charged.all, before.charged.all),
+            kernel: each(self.charged.kernel, before.charged.kernel),
+            machine: each(self.machine, before.machine),
+        }
+    }
+}
+
+fn table(sides: &[(Side, &str, Held)], count: usize, rounds: usize) {
+    say(&format!(
+        "{count} idle instances on each side, {rounds} rounds, taking turns; KiB for each, median (middle four fifths)\n"
+    ));
+    say(&format!(
+        "{:<12} {:>18} {:>18} {:>22} {:>18}",
+        "side", "charged", "of it kernel", "kernel, whole machine", "in all"
+    ));
+    for (_, name, held) in sides {
+        let cell = |sample: &Sample| format!("{:.0} ({})", sample.median(), sample.spread());
+        let (charged, kernel, machine, total) = (
+            cell(&held.charged),
+            cell(&held.kernel),
+            cell(&held.machine),
+            cell(&held.total),
+        );
+        say(&format!(
+            "{name:<12} {charged:>18} {kernel:>18} {machine:>22} {total:>18}"
+        ));
+    }
+    let find = |wanted: Side| {
+        sides
+            .iter()
+            .find(|(side, ..)| *side == wanted)
+            .map(|(.., held)| held)
+    };
+    if let (Some(own), Some(peer)) = (find(Side::Toft), find(Side::Bubblewrap)) {
+        let ratio = own.total.ratio(&peer.total);
+        say("");
+        let text = "memory of an idle instance, kernel memory and its network counted: ≤ 0.5 × `bwrap --unshare-all`";
+        say(&ratio.promise(text, 0.5, COMMAND));
+        say(&format!(
+            "  charged memory alone: {:.2} × bwrap",
+            own.charged.ratio(&peer.charged).of_medians
+        ));
+    }
+}
+
+/// The promise about all of Toft.
+pub(super) fn idle_promise(mib: f64) -> String {
+    line(
+        "whole idle Toft: ≤ 25 MiB PSS",
+        &format!("{mib:.1} MiB"),
+        "—",
+        COMMAND,
+        mib <= 25.0,
+    )
+}

@@ -1,0 +1,239 @@
+//! Save a file under `toft up` to serving it, under a load of kept connections.
+//!
+//! The build tool's own time is measured on a copy of the folder, with the same edit, right after.
+
+use super::meter::now;
+use super::stats::{Sample, line};
+use crate::built::{self, Profile};
+use crate::say::say;
+use crate::tree;
+use anyhow::{Context, Result, ensure};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use toft_testkit::http::{Client, Load};
+use toft_testkit::stage::{Net, Stage};
+use toft_testkit::up::Options;
+use toft_testkit::wait;
+
+const COMMAND: &str = "cargo xtask bench save";
+const MINUTES: Duration = Duration::from_secs(300);
+
+/// One example, and how it is edited.
+struct Case {
+    name: &'static str,
+    /// The file that is saved.
+    file: &'static str,
+    /// Words in it that become other words; a visitor sees them.
+    words: &'static str,
+    /// The build tool's command, where there is one.
+    build: Option<&'static [&'static str]>,
+}
+
+const CASES: [Case; 3] = [
+    Case {
+        name: "guestbook",
+        file: "src/page.rs",
+        words: "<title>",
+        build: Some(&["cargo", "build", "--release", "--quiet"]),
+    },
+    Case {
+        name: "quotes",
+        file: "app.py",
+        words: "<title>",
+        build: Some(&[
+            "python3",
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "-r",
+            "requirements.txt",
+            "--target",
+            "lib",
+        ]),
+    },
+    Case {
+        name: "pages",
+        file: "index.html",
+        words: "<title>",
+        build: None,
+    },
+];
+
+/// What one case came to.
+struct Outcome {
+    saved: Sample,
+    built: Sample,
+    sent: u64,
+    failures: Vec<(Duration, String)>,
+}
+
+pub(crate) fn run(arguments: &[String]) -> Result<bool> {
+    let edits = super::number(arguments, "--edits", 20)?;
+    let [toft] = built::binaries(Profile::Release, [("toft", "toft")])?;
+    let mut beyond = Sample::default();
+    let (mut sent, mut failed) = (0, 0);
+    say(&format!(
+        "{edits} saves of each example under 50 requests per second; milliseconds, median (middle four fifths)\n"
+    ));
+    say(&format!(
+        "{:<12} {:>22} {:>22} {:>10} {:>18}",
+        "example", "save to served", "build tool alone", "beyond", "failed requests"
+    ));
+    for case in &CASES {
+        let toft = toft.clone();
+        let played = std::thread::scope(|scope| scope.spawn(|| play(case, &toft, edits)).join());
+        let outcome = played
+            .map_err(|_| anyhow::anyhow!("{} broke", case.name))?
+            .with_context(|| case.name)?;
+        let cell = |sample: &Sample| format!("{:.0} ({})", sample.median(), sample.spread());
+        let over = outcome.saved.median()
+            - if outcome.built.len() == 0 {
+                0.0
+            } else {
+                outcome.built.median()
+            };
+        beyond.push(over);
+        sent += outcome.sent;
+        failed += outcome.failures.len();
+        let build = if outcome.built.len() == 0 {
+            "—".to_owned()
+        } else {
+            cell(&outcome.built)
+        };
+        let lost = format!("{} of {}", outcome.failures.len(), outcome.sent);
+        say(&format!(
+            "{:<12} {:>22} {build:>22} {over:>10.0} {lost:>18}",
+            case.name,
+            cell(&outcome.saved)
+        ));
+        for (at, what) in outcome.failures.iter().take(5) {
+            say(&format!("  after {at:?}: {what}"));
+        }
+    }
+    let worst = beyond.quantile(1.0);
+    say("");
+    let text = "save a file under `toft up` to serving it: the build tool's own incremental time + ≤ 150 ms (median of 20)";
+    let spread = format!(
+        "{:.0}–{worst:.0} ms over three examples",
+        beyond.quantile(0.0)
+    );
+    say(&line(
+        text,
+        &format!("{worst:.0} ms"),
+        &spread,
+        COMMAND,
+        worst <= 150.0,
+    ));
+    let text = format!(
+        "failed client requests while {} saves are swapped in under keep-alive load: 0",
+        edits * CASES.len()
+    );
+    say(&line(
+        &text,
+        &failed.to_string(),
+        &format!("of {sent} requests"),
+        COMMAND,
+        failed == 0,
+    ));
+    Ok(true)
+}
+
+fn play(case: &Case, toft: &Path, edits: usize) -> Result<Outcome> {
+    let stage = Stage::new(Net::Machine)?;
+    let folder = copy_example(case, stage.dir(), "served")?;
+    let beside = copy_example(case, stage.dir(), "beside")?;
+    let text = fs::read_to_string(folder.join(case.file))?;
+    ensure!(
+        text.contains(case.words),
+        "{} has no `{}`",
+        case.file,
+        case.words
+    );
+    let port = toft_testkit::http::free_port()?;
+    let mut up = Options::up(toft, &folder, port).start()?;
+    let url = up.url(MINUTES)?;
+    build(case, &beside)?;
+    let load = Load::start(&url, "/", 50, 4)?;
+    let mut outcome = Outcome {
+        saved: Sample::default(),
+        built: Sample::default(),
+        sent: 0,
+        failures: Vec::new(),
+    };
+    let mut client = Client::of_url(&url).context("a URL")?;
+    for edit in 0..edits {
+        let word = format!("edition {edit}");
+        let edited = text.replacen(case.words, &format!("{}{word} ", case.words), 1);
+        let start = now();
+        save(&folder.join(case.file), &edited)?;
+        let served = wait::until(MINUTES, "the edited page", || {
+            client
+                .get("/")
+                .ok()
+                .filter(|page| page.text().contains(&word))
+        });
+        served.with_context(|| up.text())?;
+        outcome
+            .saved
+            .push(now().duration_since(start).as_secs_f64() * 1e3);
+        // The tool alone, with the same edit, while Toft is idle again.
+        save(&beside.join(case.file), &edited)?;
+        if let Some(took) = build(case, &beside)? {
+            outcome.built.push(took.as_secs_f64() * 1e3);
+        }
+    }
+    let report = load.stop();
+    up.end(Duration::from_secs(30))?;
+    (outcome.sent, outcome.failures) = (report.sent, report.failures);
+    Ok(outcome)
+}
+
+/// As editors do: a new file takes the name of the old one.
+fn save(path: &Path, text: &str) -> Result<()> {
+    let aside = path.with_extension("swp");
+    fs::write(&aside, text)?;
+    Ok(fs::rename(&aside, path)?)
+}
+
+fn build(case: &Case, folder: &Path) -> Result<Option<Duration>> {
+    let Some([program, arguments @ ..]) = case.build else {
+        return Ok(None);
+    };
+    let start = now();
+    let status = Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .status()?;
+    ensure!(status.success(), "{program} ended with {status}");
+    Ok(Some(now().duration_since(start)))
+}
+
+fn copy_example(case: &Case, dir: &Path, name: &str) -> Result<PathBuf> {
+    let to = dir.join(name);
+    copy_tree(&tree::root()?.join("examples").join(case.name), &to)?;
+    Ok(to)
+}
+
+/// Copies a tree without what building it has made.
+fn copy_tree(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if ["target", "lib", ".toft", "__pycache__"]
+            .iter()
+            .any(|made| name == *made)
+        {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            copy_tree(&entry.path(), &to.join(name))?;
+        } else {
+            fs::copy(entry.path(), to.join(name))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,14 @@
+//! The size of the binary.
+
+use crate::built::{self, Profile};
+use crate::say::say;
+use anyhow::Result;
+
+pub(crate) fn run(_: &[String]) -> Result<bool> {
+    let [toft] = built::binaries(Profile::Release, [("toft", "toft")])?;
+    let mib = std::fs::metadata(&toft)?.len() as f64 / f64::from(1 << 20);
+    say(&format!(
+        "| size of the binary | {mib:.1} MiB | — | `cargo xtask bench size` |"
+    ));
+    Ok(true)
+}

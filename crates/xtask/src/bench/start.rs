@@ -1,0 +1,185 @@
+//! A sandboxed start, from the order to the last trace of it: own mounts, process tree and network.
+//!
+//! The same program, `/bin/true`, and the same files on every side; on ours also a user of its own,
+//! Landlock, seccomp, cgroups with limits, and the sweep after its end. Sides take turns.
+
+use super::meter::{self, Processor};
+use super::peers::{self, Bundle, Shown};
+use super::spawner::Spawner;
+use super::stats::Sample;
+use crate::built::{self, Profile};
+use crate::say::say;
+use anyhow::{Context, Result, ensure};
+use std::process::Command;
+
+const PROGRAM: &[&str] = &["/bin/true"];
+const COMMAND: &str = "cargo xtask bench start";
+/// What a large program beside the spawner holds.
+const BALLAST_BYTES: usize = 512 << 20;
+
+/// One side's way of starting the program and seeing its end.
+struct Side<'a> {
+    name: &'static str,
+    once: Box<dyn FnMut() -> Result<()> + 'a>,
+    wall: Sample,
+    processor: Sample,
+}
+
+impl<'a> Side<'a> {
+    fn new(name: &'static str, once: impl FnMut() -> Result<()> + 'a) -> Self {
+        Self {
+            name,
+            once: Box::new(once),
+            wall: Sample::default(),
+            processor: Sample::default(),
+        }
+    }
+
+    fn measure(&mut self, meter: &Processor) -> Result<()> {
+        let used = meter.used()?;
+        let start = meter::now();
+        (self.once)().with_context(|| self.name)?;
+        self.wall.push_span(meter::now().duration_since(start));
+        self.processor.push_span(meter.used()?.saturating_sub(used));
+        Ok(())
+    }
+}
+
+pub(crate) fn run(arguments: &[String]) -> Result<bool> {
+    let rounds = super::number(arguments, "--rounds", 200)?;
+    let [toft] = built::binaries(Profile::Release, [("toft", "toft")])?;
+    let shown = Shown::of_machine();
+    let meter = Processor::new()?;
+    let mut spawner = Spawner::start(&toft, &shown, PROGRAM)?;
+    let dir = std::env::temp_dir().join(format!("toft-bench-{}", std::process::id()));
+    let measured = measure(rounds, &meter, &mut spawner, &dir, &shown);
+    let _ = std::fs::remove_dir_all(&dir); // Of our own making; a leftover harms nobody.
+    let sides = measured?;
+    table(&sides, rounds);
+    promises(&sides);
+    Ok(true)
+}
+
+/// Name, wall and processor time of each side.
+type Measured = Vec<(&'static str, Sample, Sample)>;
+
+fn measure(
+    rounds: usize,
+    meter: &Processor,
+    spawner: &mut Spawner,
+    dir: &std::path::Path,
+    shown: &Shown,
+) -> Result<Measured> {
+    let mut bundle = Bundle::write(dir, shown, PROGRAM)?;
+    // The spawner was started before: it still sees the whole machine.
+    peers::hide_hybrid_cgroups()?;
+    let spawner = std::cell::RefCell::new(spawner);
+    let ballast = std::cell::RefCell::new(Vec::new());
+    let mut sides = vec![
+        Side::new("toft", || spawner.borrow_mut().once()),
+        Side::new("toft beside 512 MB", || {
+            // Part of the side, not of its time: it stays once it is there.
+            let mut held = ballast.borrow_mut();
+            if held.is_empty() {
+                held.resize(BALLAST_BYTES, 1u8);
+            }
+            spawner.borrow_mut().once()
+        }),
+        Side::new("no sandbox", || ends_well(&mut Command::new(PROGRAM[0]))),
+    ];
+    if peers::installed("bwrap") {
+        sides.push(Side::new("bwrap", || {
+            ends_well(&mut peers::bubblewrap(shown, PROGRAM))
+        }));
+    } else {
+        toft_testkit::skipped("bench start: bubblewrap is not installed");
+    }
+    if peers::installed("crun") {
+        sides.push(Side::new("crun", || ends_well(&mut bundle.run())));
+    } else {
+        toft_testkit::skipped("bench start: crun is not installed");
+    }
+    const WARM_UP: usize = 5;
+    for round in 0..rounds + WARM_UP {
+        if round == WARM_UP {
+            for side in &mut sides {
+                (side.wall, side.processor) = (Sample::default(), Sample::default());
+            }
+        }
+        let first = round % sides.len();
+        for turn in 0..sides.len() {
+            let index = (first + turn) % sides.len();
+            sides[index].measure(meter)?;
+        }
+    }
+    Ok(sides
+        .into_iter()
+        .map(|side| (side.name, side.wall, side.processor))
+        .collect())
+}
+
+fn ends_well(command: &mut Command) -> Result<()> {
+    let status = command.status()?;
+    ensure!(status.success(), "it ended with {status}");
+    Ok(())
+}
+
+fn side<'a>(sides: &'a Measured, name: &str) -> Option<&'a (&'static str, Sample, Sample)> {
+    sides.iter().find(|(found, ..)| *found == name)
+}
+
+fn table(sides: &Measured, rounds: usize) {
+    say(&format!(
+        "{rounds} starts of {} on each side, taking turns; microseconds, median (middle four fifths)\n",
+        PROGRAM[0]
+    ));
+    say(&format!(
+        "{:<20} {:>20} {:>20} {:>8} {:>8}",
+        "side", "wall", "processor", "× bwrap", "× crun"
+    ));
+    for (name, wall, processor) in sides {
+        let against = |peer: &str| {
+            side(sides, peer).map_or("—".into(), |(_, other, _)| {
+                format!("{:.2}", wall.ratio(other).of_medians)
+            })
+        };
+        let cell = |sample: &Sample| format!("{:.0} ({})", sample.median(), sample.spread());
+        let (bwrap, crun) = (against("bwrap"), against("crun"));
+        say(&format!(
+            "{name:<20} {:>20} {:>20} {bwrap:>8} {crun:>8}",
+            cell(wall),
+            cell(processor)
+        ));
+    }
+    say("");
+}
+
+fn promises(sides: &Measured) {
+    let start = "sandboxed start, spawn to exit, own network and process tree";
+    let cases = [
+        (
+            "toft",
+            "bwrap",
+            0.45,
+            format!("{start}: ≤ 0.45 × `bwrap --unshare-all`"),
+        ),
+        ("toft", "crun", 0.35, "the same: ≤ 0.35 × crun".to_owned()),
+        (
+            "toft beside 512 MB",
+            "bwrap",
+            0.45,
+            "the same from a keeper beside a program of 512 MB".to_owned(),
+        ),
+    ];
+    for (own, peer, most, text) in cases {
+        if let (Some((_, own, own_cpu)), Some((_, other, other_cpu))) =
+            (side(sides, own), side(sides, peer))
+        {
+            say(&own.ratio(other).promise(&text, most, COMMAND));
+            say(&format!(
+                "  processor time: {:.2} × {peer}",
+                own_cpu.ratio(other_cpu).of_medians
+            ));
+        }
+    }
+}
