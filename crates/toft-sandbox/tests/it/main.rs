@@ -1,0 +1,4 @@
+//! The kernel floor: real namespaces, real mounts, real filters.
+
+mod help;
+mod root;
