@@ -12,6 +12,7 @@ mod kernel;
 mod network;
 mod processes;
 mod raw;
+mod rights;
 mod ring;
 mod runner;
 mod victim;
@@ -50,6 +51,7 @@ fn all() -> Vec<(&'static str, &'static [Probe])> {
         ("network", network::PROBES),
         ("socket families", families::PROBES),
         ("kernel", kernel::PROBES),
+        ("rights", rights::PROBES),
     ]
 }
 

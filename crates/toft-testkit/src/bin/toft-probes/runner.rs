@@ -1,6 +1,7 @@
 //! One probe, one child: what comes back is what it said, or how it died.
 
-use crate::raw;
+use crate::raw::{self, Arg};
+use libc::c_long;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -78,6 +79,24 @@ pub(crate) fn seen(seen: bool) -> Outcome {
         Ok(())
     } else {
         Err(Miss::Errno(libc::ENOENT))
+    }
+}
+
+/// A call that is good when it is not refused.
+pub(crate) fn one<const N: usize>(number: c_long, args: [Arg<'_>; N]) -> Outcome {
+    Ok(raw::call(number, args).map(drop)?)
+}
+
+pub(crate) fn fd<const N: usize>(number: c_long, args: [Arg<'_>; N]) -> Outcome {
+    Ok(raw::call_fd(number, args).map(drop)?)
+}
+
+/// A call with senseless arguments that are looked at after the right to make it: any error but a
+/// refusal shows that the right was there, and nothing happens.
+pub(crate) fn checked<const N: usize>(number: c_long, args: [Arg<'_>; N]) -> Outcome {
+    match raw::call(number, args) {
+        Err(errno @ (libc::EPERM | libc::EACCES | libc::ENOSYS)) => Err(Miss::Errno(errno)),
+        _ => Ok(()),
     }
 }
 
