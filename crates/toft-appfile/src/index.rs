@@ -88,8 +88,14 @@ impl Decoder<'_> {
             let index = &self.index;
             let found = match &to {
                 Target::Process(name) => declared(at, "process", name, &index.processes),
-                Target::Volume(name) => declared(at, "volume", name, &index.volumes)
-                    .map(|mistake| mistake.help(format!("declare it: `[volume.{name}]`"))),
+                Target::Volume(name) => {
+                    declared(at, "volume", name, &index.volumes).map(|mistake| {
+                        match mistake.instead {
+                            Some(_) => mistake,
+                            None => mistake.help(format!("declare it: `[volume.{name}]`")),
+                        }
+                    })
+                }
                 Target::Schedule(name) => declared(at, "schedule", name, &index.schedules),
                 Target::Door {
                     process,

@@ -13,6 +13,8 @@ mod explain;
 mod index;
 mod leaves;
 mod mistake;
+#[cfg(any(test, feature = "mutate"))]
+pub mod mutate;
 mod near;
 mod node;
 mod overrides;
@@ -44,7 +46,7 @@ pub trait Folder {
     fn is_dir(&self, path: &str) -> bool;
 }
 
-/// A folder of which nothing is known: everything is taken to be there.
+/// A folder of which nothing is known: every file is taken to be there.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AnyFolder;
 
@@ -54,7 +56,7 @@ impl Folder for AnyFolder {
     }
 
     fn is_dir(&self, _path: &str) -> bool {
-        true
+        false
     }
 }
 

@@ -5,6 +5,7 @@ use crate::mistake::Mistake;
 use crate::node::{Made, Node, Table, Value};
 use crate::piece::Piece;
 use crate::source::{Kind, Place, Sources};
+use crate::statement::too_deep;
 use crate::syntax::{Step, read_path, read_value};
 use crate::value::name::is_variable;
 
@@ -95,6 +96,18 @@ fn outside_quotes(text: &str, c: char) -> Option<usize> {
 /// A value of TOML, else the text as it stands. What opens like a text, a list or a table must be one.
 fn value(source: usize, text: &str, start: usize) -> Result<Node, Box<Mistake>> {
     let said = &text[start..];
+    if too_deep(said) {
+        let at = Place {
+            source,
+            start,
+            end: text.len(),
+        };
+        return Err(Box::new(Mistake::bad_override(
+            at,
+            "a key here has too many parts",
+            "too many dots",
+        )));
+    }
     match read_value(source, said, start) {
         Ok(node) => Ok(node),
         Err(error) if said.trim_start().starts_with(['"', '\'', '[', '{']) => {

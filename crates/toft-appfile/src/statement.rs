@@ -35,6 +35,33 @@ pub(crate) fn next(text: &str, from: usize) -> Option<Statement> {
     })
 }
 
+/// The most parts that a dotted key may have. The grammar needs four.
+pub(crate) const PARTS_MAX: usize = 32;
+
+/// Whether some dotted key has more parts than [`PARTS_MAX`]: no reader need nest so deep.
+///
+/// Counts dots outside of quotes between what can stand around a key, so that it never says no to a
+/// value of the grammar.
+pub(crate) fn too_deep(text: &str) -> bool {
+    let mut quote = None;
+    let mut dots = 0;
+    for c in text.chars() {
+        match (quote, c) {
+            (_, '\n') => (quote, dots) = (None, 0),
+            (Some(open), _) if open == c => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '=' | ',' | '{' | '}' | '[' | ']' | '#') => dots = 0,
+            (None, '.') => dots += 1,
+            (None, _) => {}
+        }
+        if dots >= PARTS_MAX {
+            return true;
+        }
+    }
+    false
+}
+
 /// Where the next line begins that looks like the start of a statement, after the line of `from`.
 ///
 /// For going on after something that never ends.
@@ -205,6 +232,16 @@ mod tests {
                 ("d = \"a\\\"#\"", false),
             ]
         );
+    }
+
+    #[test]
+    fn depth_is_counted_outside_of_quotes() {
+        let deep = vec!["a"; 33].join(".");
+        assert!(too_deep(&format!("{deep} = 1")));
+        assert!(too_deep(&format!("x = {{ {deep} = 1 }}")));
+        assert!(too_deep(&format!("[{deep}]")));
+        assert!(!too_deep(&format!("x = \"{deep}\" # {}", ".".repeat(20))));
+        assert!(!too_deep("x = [1.5, 2.5]"));
     }
 
     #[test]

@@ -46,6 +46,9 @@ pub(crate) type Step = (String, Place);
 
 /// Reads a dotted key: `process.web.count`, `route."example.com".to`.
 pub(crate) fn read_path(source: usize, text: &str, offset: usize) -> Option<Vec<Step>> {
+    if statement::too_deep(text) {
+        return None;
+    }
     let document = format!("{text}=0");
     let table = DeTable::parse(&document).ok()?;
     let mut path = Vec::new();
@@ -137,6 +140,13 @@ impl Reader<'_> {
     }
 
     fn statement(&mut self, statement: &Statement) {
+        if statement::too_deep(&self.text[statement.span.clone()]) {
+            let at = self.place(statement.span.clone());
+            let title = format!("a key has at most {} parts", statement::PARTS_MAX);
+            self.mistakes
+                .push(Mistake::syntax(at, title, "too many dots"));
+            return;
+        }
         if statement.header {
             self.header(statement)
         } else {
@@ -389,9 +399,17 @@ fn pick(errors: &[Error]) -> Option<&Error> {
 /// Turns the parser's words into ours.
 fn explain(message: &str, text: &str, found: &Range<usize>, at: Place) -> Mistake {
     let said = text.get(found.clone()).unwrap_or_default();
-    if message.starts_with("string values must be quoted") {
-        if said.is_empty() {
-            return Mistake::syntax(at, "a key without a value", "a value is missing after `=`");
+    if said.is_empty() && message.starts_with("string values must be quoted") {
+        return Mistake::syntax(at, "a key without a value", "a value is missing after `=`");
+    }
+    if message.starts_with("string values must be quoted") || message.starts_with("invalid boolean")
+    {
+        if numbers(said) {
+            return Mistake::syntax(
+                at,
+                "something follows the value",
+                "one value, or a list in `[ ]`",
+            );
         }
         return Mistake::syntax(at, "a text stands in quotes", "quotes are missing here")
             .meant(Some(text_literal(said)));
@@ -433,6 +451,13 @@ fn explain(message: &str, text: &str, found: &Range<usize>, at: Place) -> Mistak
         format!("expected {label}")
     };
     Mistake::syntax(at, title, label)
+}
+
+/// Whether a bare text is made of several numbers.
+fn numbers(text: &str) -> bool {
+    let mut words = text.split_whitespace();
+    words.clone().count() > 1
+        && words.all(|word| word.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
 }
 
 #[cfg(test)]
@@ -485,6 +510,25 @@ mod tests {
     }
 
     #[test]
+    fn line_ends_and_a_mark_in_front_are_no_part_of_it() {
+        let (tree, said) = check("\u{feff}a = 1\r\n[t]\r\nb = [\r\n  1,\r\n]\r\n");
+        assert_eq!(tree, "{a=1 t={b=[1]}}");
+        assert!(said.is_empty(), "{said:?}");
+    }
+
+    #[test]
+    fn what_nests_without_end_is_refused() {
+        let (tree, said) = check(&format!("{}a = 1\nb = 1", "a.".repeat(100_000)));
+        assert_eq!((tree.as_str(), said.len()), ("{b=1}", 1));
+        let (_, said) = check(&format!(
+            "a = {}1{}\nb = 1",
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        ));
+        assert!(!said.is_empty());
+    }
+
+    #[test]
     fn a_broken_statement_hides_no_other() {
         for (text, tree, mistakes) in [
             (
@@ -501,6 +545,16 @@ mod tests {
                 "m = 256MiB\nb = 1",
                 "{m=? b=1}",
                 "4..10 a text stands in quotes",
+            ),
+            (
+                "a = tcp\nb = 1",
+                "{a=? b=1}",
+                "4..7 a text stands in quotes",
+            ),
+            (
+                "a = 1 2\nb = 1",
+                "{a=? b=1}",
+                "4..7 something follows the value",
             ),
             (
                 "a = [1, 2\nb = 3\n[t]\nc = 1",

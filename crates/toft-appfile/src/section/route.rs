@@ -211,7 +211,7 @@ fn balance_words(d: &mut Decoder<'_>, item: &Item<'_>) -> Option<Balance> {
     }
     if let Some(picker) = piece.strip_prefix("picker:") {
         if picker.text.starts_with("./") {
-            return project_path(d, &picker).map(|path| Balance::Picker(Picker::Module(path)));
+            return module(d, &picker).map(|path| Balance::Picker(Picker::Module(path)));
         }
         return door_ref(d, &picker, &item.path, Wanted::Unix)
             .map(|door| Balance::Picker(Picker::Door(door)));
@@ -223,4 +223,18 @@ fn balance_words(d: &mut Decoder<'_>, item: &Item<'_>) -> Option<Balance> {
         "picker:PROCESS/DOOR",
     ]);
     d.refuse(crate::decoder::not_one_of(&piece, &item.path, &all))
+}
+
+/// A module of the project, which is a file.
+fn module(d: &mut Decoder<'_>, piece: &Piece<'_>) -> Option<String> {
+    let path = project_path(d, piece)?;
+    if path.is_empty() || d.folder.is_dir(&path) {
+        let title = format!("`{}` is a folder", piece.text);
+        return d.refuse(Mistake::bad_path(piece.at(), title, "a module is a file"));
+    }
+    if !d.folder.exists(&path) {
+        d.warnings
+            .push(Mistake::absent(piece.at(), piece.text).help("the build may make it"));
+    }
+    Some(path)
 }

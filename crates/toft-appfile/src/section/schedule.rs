@@ -89,11 +89,12 @@ fn when(d: &mut Decoder<'_>, f: &mut Fields<'_>) -> Option<When> {
             .help("write `at = \"30 2 * * *\"`, `every = \"90m\"`, or `after = \"ANOTHER\"`");
         d.push(mistake);
     }
-    if let Some(item) = every {
-        return span(d, &item, real_span()).map(When::Every);
-    }
-    let piece = at.and_then(|item| d.full_text(&item, "30 2 * * mon-fri"))?;
-    cron(d, &piece).map(When::Cron)
+    let every = every
+        .and_then(|item| span(d, &item, real_span()))
+        .map(When::Every);
+    let at = at.and_then(|item| d.full_text(&item, "30 2 * * mon-fri"));
+    let at = at.and_then(|piece| cron(d, &piece)).map(When::Cron);
+    every.or(at)
 }
 
 /// Schedules that wait for each other in a circle never run.

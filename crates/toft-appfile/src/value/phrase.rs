@@ -31,21 +31,15 @@ pub(crate) fn count(d: &mut Decoder<'_>, item: &Item<'_>) -> Option<Count> {
     };
     let piece = Piece::of(d.sources, item.node, text);
     let Some((low, high)) = piece.split_once("..") else {
-        if let Ok(number) = text.parse::<u32>() {
-            let mistake = Mistake::wrong_type(
-                item.node.at,
-                &item.path,
-                "a whole number, or a range, like `\"0..10\"`",
-                "a text",
-            );
-            return d.refuse(mistake.meant(Some(number.to_string())));
-        }
-        return form(
-            d,
-            &piece,
-            &item.path,
-            "neither a number nor a range",
-            "0..10",
+        let wanted = "a whole number, or a range, like `\"0..10\"`";
+        let mistake = Mistake::wrong_type(item.node.at, &item.path, wanted, "a text, and no range");
+        return d.refuse(
+            mistake.meant(
+                text.trim()
+                    .parse::<u32>()
+                    .ok()
+                    .map(|number| number.to_string()),
+            ),
         );
     };
     let bounds = (
