@@ -27,8 +27,6 @@ pub struct Place {
     pub disk_owner: Option<u32>,
     /// What each process needs of the machine: its sets and the base set, and their environment.
     pub sets: BTreeMap<ProcessName, Resolved>,
-    /// Files below `/run/toft` that every instance has.
-    pub run_files: Vec<RunFile>,
     /// Whether its routes may answer any host.
     pub lone: bool,
 }
@@ -40,6 +38,13 @@ pub struct Resolved {
     pub mounts: Vec<Mount>,
     /// What goes into the environment unless the app says otherwise.
     pub env: Vec<(String, String)>,
+    /// Files below `/run/toft` that the base set has.
+    pub run_files: Vec<RunFile>,
+}
+
+/// The host name of a process' instances, with the place of the index left open.
+pub fn hostname(process: &ProcessName) -> String {
+    format!("{process}-{{toft.index}}")
 }
 
 /// The order that makes a release of this app here.
@@ -176,7 +181,7 @@ fn template(
             own.push(mount)
         }
     }
-    let mut run_files = place.run_files.clone();
+    let mut run_files = sets.run_files;
     run_files.push(RunFile {
         name: "app.json".to_owned(),
         contents: app_json(spec, name),
@@ -192,7 +197,7 @@ fn template(
         env: environment(spec, name, process, sets.env),
         workdir: "/app".to_owned(),
         sandbox: SandboxSpec {
-            hostname: format!("{name}-{{toft.index}}"),
+            hostname: hostname(name),
             view,
             own,
             run_files,
