@@ -8,6 +8,7 @@
 
 mod app;
 mod client;
+mod core;
 mod doors;
 mod http;
 mod keeper;
