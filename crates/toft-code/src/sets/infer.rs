@@ -117,6 +117,11 @@ fn by_path(
     } else {
         path.strip_prefix("/app").ok()
     };
+    let own: Option<PathBuf> = own.map(|own| {
+        own.components()
+            .filter(|part| *part != std::path::Component::CurDir)
+            .collect()
+    });
     let Some(own) = own else {
         // A well-known one is its set, wherever its name is written out.
         let name = path
@@ -136,7 +141,7 @@ fn by_path(
             false => Err(no_program(host, &path.display().to_string())),
         };
     };
-    let file = app.join(own);
+    let file = app.join(&own);
     match elf::read(&file) {
         Ok(Some(_)) => found.programs.push(file),
         Ok(None) => {

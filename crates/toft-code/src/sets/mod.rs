@@ -117,6 +117,14 @@ pub struct Resolved {
 }
 
 impl Resolved {
+    /// The base set and these, parents before children.
+    pub fn view(&self) -> Vec<Mount> {
+        let all = self.mounts.iter().cloned().chain(base_view());
+        let view: std::collections::BTreeMap<PathBuf, Mount> =
+            all.map(|mount| (mount.target.clone(), mount)).collect();
+        view.into_values().collect()
+    }
+
     /// The whole value of `PATH`.
     pub fn path_value(&self) -> String {
         let mut parts: Vec<&str> = self.path.iter().map(String::as_str).collect();
@@ -354,6 +362,3 @@ impl<'a> Wanted<'a> {
         Ok(self.result)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -37,6 +37,14 @@ pub(super) fn make(
     state: &Path,
 ) -> Result<Made, SetError> {
     let plan = Plan::new(parts, mountpoints);
+    std::fs::create_dir_all(state).map_err(|source| SetError::Write {
+        path: state.to_owned(),
+        source,
+    })?;
+    let state = state.canonicalize().map_err(|source| SetError::Write {
+        path: state.to_owned(),
+        source,
+    })?;
     let sets = state.join("sets");
     let key = plan
         .key()
@@ -45,8 +53,8 @@ pub(super) fn make(
     if !top.is_dir() {
         match plan.build(&sets, &key) {
             Ok(()) => {}
-            Err((_, error)) if is_refusal(&error) => return Ok(Made::Refused(words(&error))),
-            Err((path, source)) => return Err(SetError::Write { path, source }),
+            Err(Broken::Link(error)) => return Ok(Made::Refused(words(&error))),
+            Err(Broken::Write(path, source)) => return Err(SetError::Write { path, source }),
         }
     }
     Ok(Made::Tree {
@@ -55,14 +63,11 @@ pub(super) fn make(
     })
 }
 
-fn is_refusal(error: &io::Error) -> bool {
-    use io::ErrorKind::{
-        CrossesDevices, PermissionDenied, ReadOnlyFilesystem, TooManyLinks, Unsupported,
-    };
-    matches!(
-        error.kind(),
-        CrossesDevices | PermissionDenied | ReadOnlyFilesystem | TooManyLinks | Unsupported
-    )
+/// Why a tree could not be made.
+enum Broken {
+    /// A hard link was refused: nothing is wrong, but there will be no tree.
+    Link(io::Error),
+    Write(PathBuf, io::Error),
 }
 
 fn words(error: &io::Error) -> String {
@@ -137,10 +142,10 @@ impl<'a> Plan<'a> {
         Ok(key)
     }
 
-    fn build(&self, sets: &Path, key: &str) -> Result<(), (PathBuf, io::Error)> {
+    fn build(&self, sets: &Path, key: &str) -> Result<(), Broken> {
         let at = |path: &Path| {
             let path = path.to_owned();
-            move |error| (path, error)
+            move |error| Broken::Write(path, error)
         };
         std::fs::create_dir_all(sets).map_err(at(sets))?;
         // Old programs live on here after an upgrade: nobody else is to reach them.
@@ -160,23 +165,24 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn fill(&self, aside: &Path) -> Result<(), (PathBuf, io::Error)> {
+    fn fill(&self, aside: &Path) -> Result<(), Broken> {
         let mut made = BTreeSet::new();
         folder(aside, &mut made)?;
         for (target, from) in &self.files {
             let to = below(aside, target);
             // What would give rights outside is nothing that a sandbox honours.
-            let data = std::fs::metadata(from).map_err(|error| (from.to_path_buf(), error))?;
+            let data = std::fs::metadata(from)
+                .map_err(|error| Broken::Write(from.to_path_buf(), error))?;
             if data.mode() & 0o6000 != 0 {
                 continue;
             }
             folder(to.parent().unwrap_or(aside), &mut made)?;
-            std::fs::hard_link(from, &to).map_err(|error| (to, error))?;
+            std::fs::hard_link(from, &to).map_err(Broken::Link)?;
         }
         for (target, link) in &self.links {
             let to = below(aside, target);
             folder(to.parent().unwrap_or(aside), &mut made)?;
-            std::os::unix::fs::symlink(link, &to).map_err(|error| (to, error))?;
+            std::os::unix::fs::symlink(link, &to).map_err(|error| Broken::Write(to, error))?;
         }
         for (place, is_folder) in &self.places {
             let to = below(aside, place);
@@ -187,7 +193,7 @@ impl<'a> Plan<'a> {
                 folder(&to, &mut made)?;
             } else if !to.exists() {
                 folder(to.parent().unwrap_or(aside), &mut made)?;
-                std::fs::write(&to, "").map_err(|error| (to, error))?;
+                std::fs::write(&to, "").map_err(|error| Broken::Write(to, error))?;
             }
         }
         Ok(())
@@ -231,7 +237,7 @@ fn below(top: &Path, target: &Path) -> PathBuf {
 }
 
 /// Makes a folder and those above it, readable by everybody whatever the umask.
-fn folder(path: &Path, made: &mut BTreeSet<PathBuf>) -> Result<(), (PathBuf, io::Error)> {
+fn folder(path: &Path, made: &mut BTreeSet<PathBuf>) -> Result<(), Broken> {
     if made.contains(path) {
         return Ok(());
     }
@@ -240,7 +246,7 @@ fn folder(path: &Path, made: &mut BTreeSet<PathBuf>) -> Result<(), (PathBuf, io:
     }
     let done = std::fs::create_dir(path)
         .and_then(|()| std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)));
-    done.map_err(|error| (path.to_owned(), error))?;
+    done.map_err(|error| Broken::Write(path.to_owned(), error))?;
     made.insert(path.to_owned());
     Ok(())
 }
