@@ -15,6 +15,5 @@ pub mod logger;
 pub mod spawner;
 
 mod bucket;
-mod kernel;
 mod poll;
 mod system;

@@ -171,14 +171,3 @@ pub(crate) fn children() -> Vec<Pid> {
         .filter_map(|word| Pid::from_raw(word.parse().ok()?))
         .collect()
 }
-
-/// The start time of this process in clock ticks since boot (proc(5), field 22 of `stat`).
-pub(crate) fn start_time() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let after_name = text.rsplit(')').next().unwrap_or_default();
-    after_name
-        .split_whitespace()
-        .nth(19)
-        .and_then(|word| word.parse().ok())
-        .unwrap_or(0)
-}

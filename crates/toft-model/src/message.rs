@@ -93,7 +93,8 @@ pub enum ServerToKeeper {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeeperToServer {
-    /// First message of a link: what runs already.
+    /// First message of a link: what runs already. `Exited` of those that ended last follow it, also
+    /// where an earlier server may have heard of them: an end is told until it must have been heard.
     Hello {
         /// Instances, without the roles.
         running: Vec<Running>,
@@ -104,7 +105,7 @@ pub enum KeeperToServer {
     Started(Running),
     /// It could not be started; nothing of it is left.
     Refused(InstanceId, Refusal),
-    /// It ended and everything of it was removed.
+    /// It ended and everything of it was removed. Comes once for each order on one link.
     Exited(InstanceId, Outcome),
     /// Answer to `Inspect`; `None` when it does not run.
     Inspected(InstanceId, Option<Listening>),

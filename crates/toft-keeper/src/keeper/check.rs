@@ -241,3 +241,7 @@ fn manners(spec: &InstanceSpec) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "check_tests.rs"]
+mod tests;

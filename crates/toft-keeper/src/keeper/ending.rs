@@ -2,11 +2,11 @@
 
 use super::Error;
 use super::helper::Helper;
-use super::instance::{Instance, Kind, Phase, end_of_wait};
+use super::instance::{Instance, Kind, Phase};
 use super::state::{Call, Keeper, Stage, Timer};
 use super::turn::GONE_WITHIN;
-use crate::kernel::{Told, told_by_init};
 use crate::system::{self, Reaped};
+use rustix::io::Errno;
 use rustix::process::{Signal, WaitOptions, kill_process, waitpid};
 use std::collections::BTreeSet;
 use std::os::fd::AsFd;
@@ -14,6 +14,7 @@ use std::time::Duration;
 use toft_model::InstanceId;
 use toft_model::instance::{End, Outcome, Refusal};
 use toft_model::message::{KeeperToRouter, KeeperToServer, Role, ToLogger, ToSpawner, ToUp};
+use toft_sandbox::init::{STATUS_BYTES, Status, decode_status};
 
 /// How long the rest of a log may take, and the sweep of a cgroup.
 const DRAINED_WITHIN: Duration = Duration::from_secs(5);
@@ -246,19 +247,16 @@ impl Keeper {
     }
 }
 
-/// How it ended, from what its init said and from what the kernel says of its init.
+/// How it ended, from what its init said and from what the kernel says of its init; and what its
+/// log should say of that.
 fn instance_end(instance: &Instance, reaped: Option<Reaped>) -> (End, Option<String>) {
-    let told = instance
-        .ends
-        .as_ref()
-        .and_then(|ends| told_by_init(ends.status.as_fd()));
     let program = instance.spec.argv.first().map_or("", String::as_str);
-    match (told, reaped) {
-        (Some(Told::Ended(status)), _) => (end_of_wait(status), None),
-        (Some(Told::NotRun(errno)), _) => {
+    match (init_said(instance), reaped) {
+        (Some(Status::Ended(end)), _) => (end, None),
+        (Some(Status::NotRun(errno)), _) => {
             // As shells have it: 127 for what is not there, 126 for what may not be run.
-            let code = if errno == libc::ENOENT { 127 } else { 126 };
-            let error = std::io::Error::from_raw_os_error(errno);
+            let code = if errno == Errno::NOENT { 127 } else { 126 };
+            let error = std::io::Error::from(errno);
             (
                 End::Code(code),
                 Some(format!("cannot run {program}: {error}")),
@@ -268,4 +266,11 @@ fn instance_end(instance: &Instance, reaped: Option<Reaped>) -> (End, Option<Str
         (None, Some(Reaped::Code(code))) => (End::Code(code), None),
         (None, None) => (End::Unknown, None),
     }
+}
+
+fn init_said(instance: &Instance) -> Option<Status> {
+    let ends = instance.ends.as_ref()?;
+    let mut record = [0; STATUS_BYTES];
+    let got = rustix::io::read(&ends.status, &mut record).ok()?;
+    decode_status(record.get(..got)?)
 }

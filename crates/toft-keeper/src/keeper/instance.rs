@@ -7,7 +7,7 @@ use rustix::pipe::PipeFlags;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
-use toft_model::instance::{End, InstanceSpec, Outcome, Running, signal_name};
+use toft_model::instance::{InstanceSpec, Outcome, Running, signal_name};
 use toft_model::message::Role;
 
 /// Whose order it is.
@@ -180,15 +180,4 @@ fn log_pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
     // A smaller one is slower, not wrong.
     let _ = rustix::pipe::fcntl_setpipe_size(&write, PIPE_BYTES);
     Ok((read, write))
-}
-
-/// What a wait status as in wait(2) says.
-pub(crate) fn end_of_wait(status: i32) -> End {
-    if libc::WIFEXITED(status) {
-        End::Code(libc::WEXITSTATUS(status))
-    } else if libc::WIFSIGNALED(status) {
-        End::Signal(libc::WTERMSIG(status))
-    } else {
-        End::Unknown
-    }
 }

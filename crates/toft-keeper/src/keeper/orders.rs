@@ -131,9 +131,6 @@ impl Keeper {
             return Ok(());
         };
         let step = format!("start {}", instance.spec.id);
-        if instance.asked.is_some() {
-            return Err(failed(step, "it was stopped before it ran"));
-        }
         let Some(view) = self.views.namespace(&instance.view) else {
             return Err(failed(step, "its view is gone"));
         };
@@ -190,6 +187,9 @@ impl Keeper {
             return;
         }
         instance.asked = Some(Asked::Stop);
+        if instance.phase == Phase::Preparing {
+            return self.never_ran(serial);
+        }
         let Some(life) = instance.running() else {
             return;
         };
@@ -207,8 +207,19 @@ impl Keeper {
             return;
         };
         instance.asked = Some(Asked::Kill);
+        if instance.phase == Phase::Preparing {
+            return self.never_ran(serial);
+        }
         if let Some(life) = instance.running() {
             let _ = pidfd_send_signal(&life.pidfd, Signal::KILL);
+        }
+    }
+
+    /// It was stopped while its view was being built, which may hang.
+    fn never_ran(&mut self, serial: u64) {
+        if let Some(instance) = self.instances.get(&serial) {
+            let step = format!("start {}", instance.spec.id);
+            self.refuse(serial, failed(step, "it was stopped before it ran"));
         }
     }
 

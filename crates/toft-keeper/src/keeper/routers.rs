@@ -1,21 +1,18 @@
 //! What edge and doors ask for: sockets into instances, notify sockets, commands inside.
 
-use super::check;
 use super::instance::Instance;
 use super::state::{Call, Keeper};
-use crate::kernel;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use std::os::fd::AsFd;
 use toft_model::InstanceId;
 use toft_model::message::{KeeperToRouter, Role, RouterToKeeper, ToSpawner};
+use toft_sandbox::init::{self, ANSWER_BYTES};
 
 /// The most sockets in one answer.
 const SOCKETS_MAX: u32 = 64;
 /// The most commands that run inside one instance at a time.
 const RUNS_MAX: usize = 16;
-/// The largest answer of an init.
-const ANSWER_BYTES: usize = 256;
 
 impl Keeper {
     pub(super) fn router_says(&mut self, role: Role, message: RouterToKeeper) {
@@ -83,10 +80,10 @@ impl Keeper {
     }
 
     fn run_inside(&mut self, id: &InstanceId, argv: &[String], doors_token: u64) -> bool {
-        if check::argv(argv).is_err() {
-            return false;
-        }
         let number = self.number();
+        let Some(request) = init::run_request(number, argv) else {
+            return false;
+        };
         let instance = self
             .app(id)
             .and_then(|serial| self.instances.get_mut(&serial));
@@ -100,7 +97,6 @@ impl Keeper {
         else {
             return false;
         };
-        let request = kernel::run_request(number, argv);
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         let sent = rustix::net::send(&ends.control, &request, flags);
         if sent.is_ok() {
@@ -125,11 +121,11 @@ impl Keeper {
                 // Its end comes by its pidfd.
                 _ => return self.poll.remove(&ends.control),
             };
-            let Some((number, status)) = kernel::run_answer(&packet[..length]) else {
+            let Some((number, status)) = init::decode_run_answer(&packet[..length]) else {
                 continue;
             };
             if let Some(token) = instance.runs.remove(&number) {
-                let code = status.map(exit_code);
+                let code = status.code();
                 self.tell_router(Role::Doors, &KeeperToRouter::Ran { token, code }, vec![]);
             }
         }
@@ -148,14 +144,5 @@ impl Keeper {
                 vec![],
             );
         }
-    }
-}
-
-/// A wait status as one number: 128 + n for a signal.
-fn exit_code(status: i32) -> i32 {
-    if libc::WIFSIGNALED(status) {
-        128 + libc::WTERMSIG(status)
-    } else {
-        libc::WEXITSTATUS(status)
     }
 }

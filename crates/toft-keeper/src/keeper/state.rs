@@ -15,7 +15,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use toft_model::instance::{Outcome, Refusal};
 use toft_model::machine::Bounds;
 use toft_model::message::{LoggerOrder, Role, SpawnerOrder, ToLogger, ToSpawner, UpOrder};
@@ -29,6 +29,8 @@ const ROLE_FILES_MAX: u64 = 16_384;
 /// Descriptors that an instance costs the keeper, rounded up, and those that it needs itself.
 const FILES_PER_INSTANCE: u64 = 10;
 const FILES_OF_OUR_OWN: u64 = 256;
+/// How long the spawner may take for anything but a view.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
 /// Sockets into instances: so many a second, and so many at once. What edge and doors hold of them
 /// is bounded by their own limit of open files.
 const SOCKETS_PER_SECOND: f64 = 2_000.0;
@@ -53,8 +55,12 @@ pub(crate) enum Timer {
     DrainLate(u64),
     /// What is left of this one should have been swept by now.
     SweepLate(u64),
+    /// A role without its link should have ended by now.
+    Mute(u64),
     /// A role is to start again.
     Start(Role),
+    /// Every call up to this token should have been answered by now.
+    Answers(u64),
     /// What was killed should be gone.
     GiveUp,
 }
@@ -105,6 +111,7 @@ pub(crate) struct Keeper {
     pub(crate) logger_order: LoggerOrder,
     pub(crate) calls: BTreeMap<u64, Call>,
     pub(crate) last_number: u64,
+    pub(crate) answers_watched: bool,
     pub(crate) views: Views,
     pub(crate) uids: Option<Uids>,
     pub(crate) instances: BTreeMap<u64, Instance>,
@@ -144,12 +151,15 @@ impl Keeper {
             .collect::<Result<Vec<_>, _>>()?;
         let (api, api_path) = folder.api()?;
         let program = std::env::current_exe().map_err(|e| failed("find this program", e))?;
-        crate::kernel::enter()?;
+        toft_sandbox::enter_user_namespace().map_err(Refusal::from)?;
         let mut uids = match mode {
             Mode::Root => Some(Uids::claim()?),
             Mode::User => None,
         };
         let logger_uid = uids.as_mut().map(Uids::take).transpose()?;
+        // It tells the next start whether we still live.
+        let cgroup = toft_sandbox::cgroup::parent_name(std::process::id())
+            .ok_or_else(|| failed("find our own start time", "/proc cannot be read"))?;
         let poll = Poll::new().map_err(|e| failed("make a poll set", e))?;
         poll.add(&signals, Token::Signals.encode())
             .map_err(|e| failed("wait for signals", e))?;
@@ -165,13 +175,14 @@ impl Keeper {
             spawner: None,
             spawner_order: SpawnerOrder {
                 mode,
-                cgroup: cgroup_name(),
+                cgroup,
                 limits: Limits::default(),
             },
             logger: None,
             logger_order: LoggerOrder { uid: logger_uid },
             calls: BTreeMap::new(),
             last_number: 0,
+            answers_watched: false,
             views: Views::default(),
             uids,
             instances: BTreeMap::new(),
@@ -234,9 +245,33 @@ impl Keeper {
             // What could not be sent because it is gone is asked again of the next one.
             Ok(()) | Err(toft_link::LinkError::Closed) => {
                 self.calls.insert(token, call);
+                self.watch_answers();
                 Ok(())
             }
             Err(other) => Err(other),
+        }
+    }
+
+    /// Sees to it that a spawner that hangs is noticed.
+    fn watch_answers(&mut self) {
+        if !self.answers_watched {
+            self.answers_watched = true;
+            let newest = self.last_number;
+            self.at(self.now + ANSWERED_WITHIN, Timer::Answers(newest));
+        }
+    }
+
+    /// A call that is not answered for so long hangs, and with it every call after it. Views are
+    /// built beside the spawner's own work: they may take as long as they like.
+    pub(crate) fn answers_late(&mut self, newest: u64) {
+        self.answers_watched = false;
+        let hangs = |call: &Call| !matches!(call, Call::Prepare(_));
+        if self.calls.range(..=newest).any(|(_, call)| hangs(call)) {
+            if let Some(spawner) = &mut self.spawner {
+                spawner.kill();
+            }
+        } else if self.calls.values().any(hangs) {
+            self.watch_answers();
         }
     }
 
@@ -281,9 +316,4 @@ fn raise_open_files() -> u64 {
     } else {
         now.current.unwrap_or(AT_LEAST)
     }
-}
-
-/// Name of the cgroup above all of ours: it tells the next start whether we still live.
-fn cgroup_name() -> String {
-    format!("toft-{}-{}", std::process::id(), system::start_time())
 }

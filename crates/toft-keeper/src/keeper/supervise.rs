@@ -7,9 +7,13 @@ use super::state::{Call, Keeper, Stage, Timer};
 use super::token::Token;
 use crate::poll::Port;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 use toft_link::LinkError;
 use toft_model::instance::{Outcome, Refusal, Running};
 use toft_model::message::{KeeperToRouter, KeeperToServer, Role, ToLogger, ToSpawner, ToUp};
+
+/// How long a role may live without its link.
+const MUTE_FOR: Duration = Duration::from_secs(1);
 
 impl Keeper {
     pub(super) fn start_roles(&mut self) {
@@ -84,20 +88,29 @@ impl Keeper {
         }
     }
 
-    /// Its link is of no use any more: without it the role is none.
+    /// Its link is of no use any more, and without it the role is none. Most likely it is just
+    /// ending, and its init is about to say how: it gets a moment for that.
     pub(super) fn drop_role_port(&mut self, role: Role) {
         let state = self.roles.entry(role).or_default();
         if let Some(port) = state.port.take() {
             self.poll.remove(&port.link);
         }
         if let Some(serial) = state.serial {
-            self.kill(serial);
+            self.at(self.now + MUTE_FOR, Timer::Mute(serial));
         }
     }
 
     /// It was spawned: it hears what it needs, and gets links to the others.
     pub(super) fn role_runs(&mut self, role: Role) {
-        self.roles.entry(role).or_default().up = true;
+        let state = self.roles.entry(role).or_default();
+        state.up = true;
+        // Their view holds this very program, also when another one is built in its place: a role
+        // that starts again must be the one that the others know.
+        if let Some(serial) = state.serial.filter(|_| state.generation == 1)
+            && let Some(instance) = self.instances.get(&serial)
+        {
+            self.views.keep(&instance.view);
+        }
         match role {
             Role::Server => self.greet_server(),
             Role::Edge => self.pass_listeners(),

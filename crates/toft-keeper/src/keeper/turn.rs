@@ -154,6 +154,8 @@ impl Keeper {
                 Timer::Kill(serial) => self.grace_over(serial),
                 Timer::DrainLate(serial) => self.drain_late(serial),
                 Timer::SweepLate(serial) => self.swept(serial, 0, None),
+                Timer::Answers(newest) => self.answers_late(newest),
+                Timer::Mute(serial) => self.kill(serial),
                 Timer::Start(role) => self.start_role(role),
                 Timer::GiveUp => self.stage = Stage::GivenUp,
             }

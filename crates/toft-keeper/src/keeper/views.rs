@@ -40,6 +40,13 @@ impl Views {
         Ok((key, true))
     }
 
+    /// Counts one user more of a view that is in use: it is kept for good.
+    pub(crate) fn keep(&mut self, key: &Key) {
+        if let Some(view) = self.by_key.get_mut(key) {
+            view.users += 1;
+        }
+    }
+
     /// The content of a view that is still to be prepared.
     pub(crate) fn mounts(&self, key: &Key) -> Option<&[Mount]> {
         self.by_key.get(key).map(|view| view.mounts.as_slice())

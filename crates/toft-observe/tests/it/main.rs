@@ -1,5 +1,7 @@
 //! Rings in real files: wrapped, torn, and read while they are written.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 use proptest::prelude::*;
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};

@@ -1,0 +1,507 @@
+//! A keeper from its order to its end.
+
+use crate::Test;
+use crate::world::{PATIENCE, User, World, both, can_run, cgroups_of, id, is_alive, wait_until};
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+use toft_model::InstanceId;
+use toft_model::instance::{End, ListenDoor, Outcome};
+use toft_model::machine::OuterListener;
+use toft_model::message::{Role, ToUp};
+
+pub(crate) fn tests() -> Vec<(String, fn())> {
+    let tests: [Test; 17] = [
+        ("keeper::ends_of_programs_are_told_as_they_were", || {
+            both(ends)
+        }),
+        ("keeper::what_a_program_says_is_in_its_ring", || both(says)),
+        (
+            "keeper::a_program_that_is_not_there_is_told_in_words",
+            || both(not_there),
+        ),
+        ("keeper::stop_asks_and_then_kills", || both(stop)),
+        ("keeper::kill_takes_the_whole_tree_along", || {
+            both(kill_tree)
+        }),
+        ("keeper::a_start_is_told_once", || both(once)),
+        ("keeper::instances_have_ids_of_their_own", own_ids),
+        ("keeper::fifty_megabytes_pass", || both(fifty_megabytes)),
+        ("keeper::inspect_shows_what_it_listens_on", || both(inspect)),
+        ("keeper::doors_runs_commands_inside", || both(run_inside)),
+        ("keeper::notify_reaches_doors", || both(notify)),
+        ("keeper::roles_come_back_and_server_loses_no_end", || {
+            both(roles_come_back)
+        }),
+        ("keeper::a_killed_spawner_and_logger_are_replaced", || {
+            both(helpers_come_back)
+        }),
+        (
+            "keeper::listeners_are_shared_and_refused_when_taken",
+            || both(listeners),
+        ),
+        ("keeper::the_end_in_good_order_leaves_nothing", || {
+            both(good_end)
+        }),
+        ("keeper::a_cut_lifeline_leaves_nothing", || {
+            both(cut_lifeline)
+        }),
+        ("keeper::a_killed_keeper_is_cleared_up_after", || {
+            both(killed)
+        }),
+    ];
+    tests.map(|(name, test)| (name.to_owned(), test)).into()
+}
+
+fn run(world: &mut World, name: &str, words: &[&str]) -> (InstanceId, Outcome) {
+    let spec = world.app(name, 1, words);
+    world.start(&spec);
+    world.started(&spec.id);
+    let outcome = world.exited(&spec.id);
+    (spec.id, outcome)
+}
+
+fn ends(user: User) {
+    let mut world = World::new(user);
+    let cases = [
+        (vec!["exit", "0"], End::Code(0)),
+        (vec!["exit", "41"], End::Code(41)),
+        (vec!["abort"], End::Signal(libc::SIGABRT)),
+    ];
+    for (n, (words, end)) in cases.into_iter().enumerate() {
+        let (_, outcome) = run(&mut world, &format!("app{n}"), &words);
+        assert_eq!(outcome.end, end);
+        assert!(!outcome.asked);
+    }
+    world.end();
+}
+
+fn says(user: User) {
+    let mut world = World::new(user);
+    let (id, _) = run(
+        &mut world,
+        "shop",
+        &["say", "hello", "complain", "oh", "half", "no newline"],
+    );
+    let lines: BTreeSet<String> = world.lines(&id).into_iter().collect();
+    assert_eq!(
+        lines,
+        ["hello", "no newline", "oh"].map(str::to_owned).into()
+    );
+    world.end();
+}
+
+fn not_there(user: User) {
+    let mut world = World::new(user);
+    let mut spec = world.app("shop", 1, &[]);
+    spec.argv = vec!["/no/such/program".into()];
+    world.start(&spec);
+    let outcome = world.exited(&spec.id);
+    assert_eq!(outcome.end, End::Code(127));
+    let lines = world.lines(&spec.id);
+    assert!(
+        lines[0].starts_with("cannot run /no/such/program: No such file"),
+        "{lines:?}"
+    );
+    world.end();
+}
+
+fn stop(user: User) {
+    let mut world = World::new(user);
+    let polite = world.app("polite", 1, &["hang"]);
+    let mut stubborn = world.app("stubborn", 1, &["ignore-term", "hang"]);
+    stubborn.stop.grace = Duration::from_millis(300);
+    for spec in [&polite, &stubborn] {
+        world.start(spec);
+        world.started(&spec.id);
+    }
+    world.wait_for_line(&stubborn.id, "ignoring TERM");
+    for spec in [&polite, &stubborn] {
+        world.say("keeper", &json!({"stop": spec.id}));
+    }
+    let outcome = world.exited(&polite.id);
+    assert_eq!(
+        (outcome.end, outcome.asked),
+        (End::Signal(libc::SIGTERM), true)
+    );
+    let outcome = world.exited(&stubborn.id);
+    assert_eq!(
+        (outcome.end, outcome.asked),
+        (End::Signal(libc::SIGKILL), true)
+    );
+    let lines = world.lines(&stubborn.id);
+    assert_eq!(
+        lines.last().unwrap(),
+        "did not end within 300ms of TERM: killed"
+    );
+    world.end();
+}
+
+fn kill_tree(user: User) {
+    let mut world = World::new(user);
+    let before = world.descendants();
+    let spec = world.app("shop", 1, &["fork", "fork", "hang"]);
+    world.start(&spec);
+    world.started(&spec.id);
+    wait_until("init, the program and two children", || {
+        world.descendants().len() >= before.len() + 4
+    });
+    world.say("keeper", &json!({"kill": spec.id}));
+    let outcome = world.exited(&spec.id);
+    assert_eq!(outcome.end, End::Signal(libc::SIGKILL));
+    assert_eq!(world.descendants(), before);
+    world.end();
+}
+
+fn once(user: User) {
+    let mut world = World::new(user);
+    let spec = world.app("shop", 1, &["hang"]);
+    for _ in 0..3 {
+        world.start(&spec);
+    }
+    world.started(&spec.id);
+    world.start(&spec);
+    world.say("keeper", &json!({"kill": spec.id}));
+    world.say("keeper", &json!({"kill": spec.id}));
+    world.exited(&spec.id);
+    // An answer to what came last shows that all before it was dealt with.
+    world.say("keeper", &json!({"inspect": spec.id}));
+    world.pair("inspected", &spec.id);
+    for kind in ["started", "refused", "exited"] {
+        assert_eq!(world.heard_so_far(kind, &spec.id), 0, "{kind} again");
+    }
+    world.end();
+}
+
+fn own_ids() {
+    if !can_run(User::Root) {
+        return;
+    }
+    let mut world = World::new(User::Root);
+    let mut seen = BTreeSet::new();
+    for name in ["one", "two", "three"] {
+        let (id, _) = run(&mut world, name, &["ids"]);
+        seen.insert(world.lines(&id)[0].clone());
+    }
+    assert_eq!(seen.len(), 3, "{seen:?}");
+    for line in &seen {
+        let uid: u32 = line.strip_prefix("uid ").unwrap().parse().unwrap();
+        assert!(
+            (1_879_048_192..1_879_048_192 + 65_536).contains(&uid),
+            "{line}"
+        );
+    }
+    world.end();
+}
+
+fn fifty_megabytes(user: User) {
+    let mut world = World::new(user);
+    let (id, outcome) = run(&mut world, "loud", &["print", "50000000", "say", "the end"]);
+    assert_eq!(outcome.end, End::Code(0));
+    let lines = world.lines(&id);
+    let lost = lines
+        .iter()
+        .filter(|line| line.starts_with("dropped "))
+        .count();
+    assert!(lost > 0 || lines.len() < 500_001, "the ring is bounded");
+    let path = world
+        .state
+        .join("logs")
+        .join(toft_model::frame::ring_path(&id));
+    assert!(std::fs::metadata(path).unwrap().len() < 9 << 20);
+    world.end();
+}
+
+fn inspect(user: User) {
+    let mut world = World::new(user);
+    let spec = world.app("shop", 1, &["serve", "8080"]);
+    world.start(&spec);
+    world.started(&spec.id);
+    world.wait_for_line(&spec.id, "listening");
+    world.say("keeper", &json!({"inspect": spec.id}));
+    assert_eq!(
+        world.pair("inspected", &spec.id),
+        json!({"tcp": ["127.0.0.1:8080"]})
+    );
+    world.say("keeper", &json!({"inspect": id("nobody", 1)}));
+    assert!(world.pair("inspected", &id("nobody", 1)).is_null());
+    world.end();
+}
+
+fn run_inside(user: User) {
+    let mut world = World::new(user);
+    let spec = world.app("shop", 1, &["hang"]);
+    world.start(&spec);
+    world.started(&spec.id);
+    let mut token = 0;
+    let mut inside = |world: &mut World, words: &[&str]| {
+        token += 1;
+        let argv: Vec<&str> = ["/it", "app"].iter().chain(words).copied().collect();
+        world.say(
+            "doors",
+            &json!({"run": {"instance": spec.id, "argv": argv, "token": token}}),
+        );
+        world.hear("the end of a command", |value| {
+            let ran = &value["say"]["say"]["ran"];
+            (ran["token"] == token).then(|| ran["code"].as_i64())
+        })
+    };
+    assert_eq!(inside(&mut world, &["exit", "0"]), Some(0));
+    assert_eq!(inside(&mut world, &["exit", "9"]), Some(9));
+    assert_eq!(
+        inside(&mut world, &["abort"]),
+        Some(128 + i64::from(libc::SIGABRT))
+    );
+    // One that never ends is answered when its instance does.
+    world.say(
+        "doors",
+        &json!({"run": {"instance": spec.id, "argv": ["/it", "app", "hang"], "token": 99}}),
+    );
+    world.say(
+        "doors",
+        &json!({"run": {"instance": spec.id, "argv": ["/it", "app", "exit", "1"], "token": 100}}),
+    );
+    world.hear("a command beside one that hangs", |value| {
+        (value["say"]["say"]["ran"]["token"] == 100).then_some(())
+    });
+    world.say("keeper", &json!({"kill": spec.id}));
+    let code = world.hear("the end of the one that hung", |value| {
+        let ran = &value["say"]["say"]["ran"];
+        (ran["token"] == 99).then(|| ran["code"].clone())
+    });
+    assert!(code.is_null());
+    world.hear("the end of the instance at doors", |value| {
+        let exited = &value["say"]["say"]["exited"];
+        (value["from"] == "doors" && exited[0] == json!(spec.id)).then_some(())
+    });
+    world.end();
+}
+
+fn notify(user: User) {
+    let mut world = World::new(user);
+    let mut spec = world.app("shop", 1, &["notify", "hang"]);
+    spec.notify = true;
+    world.start(&spec);
+    world.started(&spec.id);
+    world.say("doors", &json!({"notify": spec.id}));
+    world.hear("the notify socket", |value| {
+        (value["say"]["say"]["notify"] == json!(spec.id) && value["say"]["fds"] == 1).then_some(())
+    });
+    world.say("doors", &json!({"datagram": 1}));
+    let read = world.hear("the datagram", |value| {
+        value["say"]["read"].as_str().map(str::to_owned)
+    });
+    assert_eq!(read, "READY=1");
+    world.end();
+}
+
+fn roles_come_back(user: User) {
+    let mut world = World::new(user);
+    let spec = world.app("shop", 1, &["hang"]);
+    world.start(&spec);
+    let pid = world.started(&spec.id)["pid"].as_u64().unwrap() as u32;
+    for role in ["edge", "doors"] {
+        world.say(role, &json!({"exit": 3}));
+        let ended = world.hear_up();
+        let ToUp::RoleEnded(which, outcome) = ended else {
+            panic!("{ended:?}")
+        };
+        assert_eq!((which.as_str(), outcome.end), (role, End::Code(3)));
+        world.hear("a fresh link", |value| {
+            (value["say"]["link"]["role"] == role).then_some(())
+        });
+    }
+    // The end of an instance while no server lives is told to the next one.
+    world.say("server", &json!({"exit": 4}));
+    let ended = world.hear_up();
+    assert!(
+        matches!(&ended, ToUp::RoleEnded(Role::Server, o) if o.end == End::Code(4)),
+        "{ended:?}"
+    );
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(pid as i32).unwrap(),
+        rustix::process::Signal::KILL,
+    )
+    .unwrap();
+    world.connect();
+    assert_eq!(world.exited(&spec.id).end, End::Signal(libc::SIGKILL));
+    // It works as before.
+    let (_, outcome) = run(&mut world, "next", &["exit", "5"]);
+    assert_eq!(outcome.end, End::Code(5));
+    world.say(
+        "edge",
+        &json!({"sockets": {"instance": spec.id, "count": 1}}),
+    );
+    world.hear("an answer over the fresh links", |value| {
+        value["say"]["say"]["sockets"]["count"].as_u64()
+    });
+    world.end();
+}
+
+fn helpers_come_back(user: User) {
+    let mut world = World::new(user);
+    let spec = world.app("shop", 1, &["say", "first", "hang"]);
+    world.start(&spec);
+    let instance = world.started(&spec.id)["pid"].as_u64().unwrap() as u32;
+    world.wait_for_line(&spec.id, "first");
+    let helpers = |world: &World| -> Vec<u32> {
+        let named = |pid: &u32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.starts_with(b"toft\0spawner") || line.starts_with(b"toft\0logger")
+        };
+        world.descendants().into_iter().filter(named).collect()
+    };
+    let before = helpers(&world);
+    assert_eq!(before.len(), 2);
+    for pid in &before {
+        let pid = rustix::process::Pid::from_raw(*pid as i32).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
+    wait_until("both to be replaced", || {
+        let now = helpers(&world);
+        now.len() == 2 && now.iter().all(|pid| !before.contains(pid))
+    });
+    assert!(is_alive(instance));
+    let (id, outcome) = run(&mut world, "next", &["say", "hello", "exit", "6"]);
+    assert_eq!(outcome.end, End::Code(6));
+    assert_eq!(world.lines(&id), ["hello"]);
+    world.say("keeper", &json!({"kill": spec.id}));
+    assert_eq!(world.exited(&spec.id).end, End::Signal(libc::SIGKILL));
+    let lines = world.lines(&spec.id);
+    assert_eq!(lines[0], "first");
+    assert!(
+        lines[1].contains("the logger was started again"),
+        "{lines:?}"
+    );
+    world.end();
+}
+
+fn listeners(user: User) {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    let outer = [OuterListener { address }];
+    let mut refused = World::bare(user);
+    refused.order(&outer);
+    let failed = refused.hear_up();
+    let ToUp::Failed(refusal) = failed else {
+        panic!("{failed:?}")
+    };
+    assert!(
+        refusal
+            .cause
+            .contains(&format!("port {} is in use", address.port())),
+        "{refusal}"
+    );
+    assert!(refusal.cure.unwrap().contains("--http"));
+    assert!(!refused.keeper.wait().unwrap().success());
+    drop(free);
+    let mut world = World::with_listeners(user, &outer);
+    let count = world.hear("the listener at edge", |value| {
+        let to: SocketAddr =
+            serde_json::from_value(value["say"]["say"]["listener"]["address"].clone()).ok()?;
+        (to == address).then(|| value["say"]["fds"].as_u64())?
+    });
+    assert!(count >= 1);
+    // While edge is away, a connection waits instead of being refused.
+    world.say("edge", &json!({"exit": 1}));
+    world.hear_up();
+    std::net::TcpStream::connect(address).unwrap();
+    world.hear("the listener at the next edge", |value| {
+        value["say"]["say"]["listener"]["address"]
+            .as_str()
+            .map(|_| ())
+    });
+    world.end();
+}
+
+/// What a keeper has besides its processes.
+fn leftovers(world: &World, keeper: u32) -> Vec<String> {
+    let mut left: Vec<String> = cgroups_of(keeper)
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    if world.state.join("run").exists() {
+        left.push("run".into());
+    }
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    let state = world.state.display().to_string();
+    left.extend(
+        mounts
+            .lines()
+            .filter(|line| line.contains(&state))
+            .map(str::to_owned),
+    );
+    left
+}
+
+fn busy(user: User) -> (World, BTreeSet<u32>) {
+    let mut world = World::new(user);
+    for (name, words) in [
+        ("one", &["fork", "hang"][..]),
+        ("two", &["ignore-term", "hang"]),
+    ] {
+        let mut spec = world.app(name, 1, words);
+        spec.stop.grace = Duration::from_millis(200);
+        spec.sandbox.limits.pids = Some(50);
+        spec.listen.push(ListenDoor {
+            label: "http".parse().unwrap(),
+            port: 8080,
+            routed: true,
+        });
+        world.start(&spec);
+        world.started(&spec.id);
+    }
+    world.wait_for_line(&id("two", 1), "ignoring TERM");
+    let processes = world.descendants();
+    assert!(
+        processes.len() >= 11,
+        "two helpers, three roles and two apps with their inits"
+    );
+    (world, processes)
+}
+
+fn all_gone(processes: &BTreeSet<u32>) {
+    wait_until("the end of all processes", || {
+        processes.iter().all(|pid| !is_alive(*pid))
+    });
+}
+
+fn good_end(user: User) {
+    let (mut world, processes) = busy(user);
+    let keeper = world.keeper.id();
+    // A signal is as good as the word.
+    let pid = rustix::process::Pid::from_raw(keeper as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(world.hear_up(), ToUp::Ended);
+    assert!(world.keeper.wait().unwrap().success());
+    all_gone(&processes);
+    assert_eq!(leftovers(&world, keeper), Vec::<String>::new());
+    assert_eq!(
+        world.lines(&id("two", 1)).last().unwrap(),
+        "did not end within 200ms of TERM: killed"
+    );
+}
+
+fn cut_lifeline(user: User) {
+    let (mut world, processes) = busy(user);
+    let keeper = world.keeper.id();
+    world.lifeline = None;
+    assert!(world.keeper.wait().unwrap().success());
+    all_gone(&processes);
+    assert_eq!(leftovers(&world, keeper), Vec::<String>::new());
+}
+
+fn killed(user: User) {
+    let (mut world, processes) = busy(user);
+    let keeper = world.keeper.id();
+    world.keeper.kill().unwrap();
+    world.keeper.wait().unwrap();
+    all_gone(&processes);
+    world.restart(user);
+    assert_eq!(cgroups_of(keeper), Vec::<std::path::PathBuf>::new());
+    let (_, outcome) = run(&mut world, "three", &["exit", "0"]);
+    assert_eq!(outcome.end, End::Code(0));
+    assert!(outcome.lived < PATIENCE);
+    world.end();
+}
