@@ -263,6 +263,7 @@ impl Server {
                 refusal: refusal.clone(),
             },
         );
+        self.runs.remove(id);
         self.forget(id);
         self.see(id, Seen::Refused(refusal.to_string()));
     }

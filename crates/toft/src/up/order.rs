@@ -22,7 +22,6 @@ use toft_model::{Generation, InstanceId, ProcessName};
 pub(crate) const BUILD: &str = "build";
 /// What a build may use. It is bounded so that a runaway build cannot take the machine along.
 const BUILD_PIDS: u32 = 4096;
-const BUILD_FILES: u32 = 65_536;
 
 /// Variables of the caller that a build gets, besides its own: where to fetch things through and
 /// from, and whom to trust there. Printed at each build that has one.
@@ -146,7 +145,7 @@ impl Resolver {
                 run_files: sets::base_run_files(BUILD, "/home", resolver.as_deref()),
                 network: Network::Host,
                 calls: Calls::App,
-                limits: Limits { memory: None, cpu: None, pids: Some(BUILD_PIDS), open_files: Some(BUILD_FILES) },
+                limits: Limits { memory: None, cpu: None, pids: Some(BUILD_PIDS), open_files: None },
             },
             listen: Vec::new(),
             stop: Stop { signal: 15, grace: Duration::from_secs(2) },

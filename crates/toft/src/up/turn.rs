@@ -363,6 +363,13 @@ impl Up {
                     self.keeps();
                 }
             }
+            What::Refused { instance, .. } if self.building.as_ref().is_some_and(|b| b.id == instance) => {
+                self.building = None;
+                if let Some(failure) = failure {
+                    failure.print(&self.screen);
+                }
+                self.keeps();
+            }
             _ => {
                 if let Some(failure) = failure {
                     self.drain_log().await;

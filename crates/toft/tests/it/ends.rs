@@ -152,7 +152,7 @@ fn a_taken_port_names_its_holder_and_leaves_nothing() {
         let status = up.wait(SOON)?;
         ensure!(!status.success(), "{status}");
         // A plain user may not look into the processes of others.
-        let held_by = format!("process {}", std::process::id());
+        let held_by = format!("pid {}", std::process::id());
         let text = up.text();
         ensure!(!world.is_root() || text.contains(&held_by), "{text}");
         ensure!(text.contains("--http"), "{text}");

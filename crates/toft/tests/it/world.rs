@@ -57,7 +57,9 @@ pub(crate) fn both(play: fn(&World) -> Result<()>) {
 impl World {
     fn new(root: bool) -> Result<Self> {
         let stage = Stage::new(Net::Own)?;
-        let mut binary = PathBuf::from(env!("CARGO_BIN_EXE_toft"));
+        // A copy, so that a build beside the tests does not pull it away from under them.
+        let mut binary = stage.dir().join("toft");
+        fs::copy(env!("CARGO_BIN_EXE_toft"), &binary).context("copy the binary")?;
         let mut folders = stage.dir().join("folders");
         let mut plain = None;
         if !root && user::is_root() {
