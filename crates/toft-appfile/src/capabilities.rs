@@ -164,9 +164,9 @@ mod tests {
 
     #[test]
     fn each_ability_has_its_line() {
-        for at in 0..=Ability::Test as usize {
+        for (at, (ability, ..)) in TABLE.iter().enumerate() {
             assert_eq!(
-                TABLE[at].0 as usize, at,
+                *ability as usize, at,
                 "the table is in the order of the enum"
             );
         }

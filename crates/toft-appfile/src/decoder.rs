@@ -166,17 +166,8 @@ impl<'a> Decoder<'a> {
         if matches!(item.node.value, Value::Broken) {
             return None;
         }
-        let mut mistake =
-            Mistake::wrong_type(item.node.at, &item.path, wanted, item.node.value.kind());
-        if wanted.starts_with("a text") {
-            mistake = match &item.node.value {
-                Value::Integer(_) | Value::Float(_) | Value::Boolean(_) => {
-                    let said = self.sources.slice(item.node.at).to_owned();
-                    mistake.meant(Some(node::text_literal(&said)))
-                }
-                _ => mistake,
-            };
-        }
+        let found = item.node.value.kind();
+        let mistake = Mistake::wrong_type(item.node.at, &item.path, wanted, found);
         self.refuse(mistake)
     }
 
@@ -201,6 +192,19 @@ impl<'a> Decoder<'a> {
                 &format!("a text, like `{}`", node::text_literal(like)),
             ),
         }
+    }
+
+    /// Any text; a number or a truth is told to stand in quotes.
+    pub(crate) fn free_text<'n>(&mut self, item: &Item<'n>) -> Option<Piece<'n>> {
+        let bare = match &item.node.value {
+            Value::Integer(_) | Value::Float(_) | Value::Boolean(_) => {
+                node::text_literal(self.sources.slice(item.node.at))
+            }
+            _ => return self.text(item, "info"),
+        };
+        let found = item.node.value.kind();
+        let mistake = Mistake::wrong_type(item.node.at, &item.path, "a text", found);
+        self.refuse(mistake.meant(Some(bare)))
     }
 
     /// A text that says something.

@@ -27,9 +27,9 @@ impl Mistake {
     fn new(code: Code, at: Place, title: impl Into<String>, label: impl Into<String>) -> Self {
         Self {
             code,
-            title: title.into(),
+            title: printable(title),
             at,
-            label: label.into(),
+            label: printable(label),
             also: Vec::new(),
             help: Vec::new(),
             instead: None,
@@ -38,7 +38,7 @@ impl Mistake {
 
     /// Adds a line of help.
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
-        self.help.push(help.into());
+        self.help.push(printable(help));
         self
     }
 
@@ -52,7 +52,7 @@ impl Mistake {
 
     /// Adds another place.
     pub(crate) fn also(mut self, at: Place, label: impl Into<String>) -> Self {
-        self.also.push((at, label.into()));
+        self.also.push((at, printable(label)));
         self
     }
 
@@ -60,7 +60,8 @@ impl Mistake {
     pub(crate) fn meant(mut self, instead: Option<impl Into<String>>) -> Self {
         if let Some(instead) = instead {
             let instead = instead.into();
-            self.help.push(format!("did you mean `{instead}`?"));
+            self.help
+                .push(printable(format!("did you mean `{instead}`?")));
             self.instead = Some(instead);
         }
         self
@@ -103,7 +104,11 @@ impl Mistake {
 
     /// A text that cannot be a name of this kind.
     pub(crate) fn bad_name(at: Place, what: &str, text: &str, why: impl Into<String>) -> Self {
-        Self::new("E0105", at, format!("`{text}` cannot be {what}"), why)
+        let title = match text {
+            "" => format!("{what} is missing"),
+            _ => format!("`{text}` cannot be {what}"),
+        };
+        Self::new("E0105", at, title, why)
     }
 
     /// A quantity without its unit, or with one that is not known.
@@ -192,4 +197,20 @@ impl Mistake {
             "not there now",
         )
     }
+}
+
+/// Words as they may go to a terminal: characters that would steer it are shown by their number.
+fn printable(text: impl Into<String>) -> String {
+    let text = text.into();
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let show = |c: char| {
+        if c.is_control() {
+            c.escape_unicode().to_string()
+        } else {
+            c.to_string()
+        }
+    };
+    text.chars().map(show).collect()
 }

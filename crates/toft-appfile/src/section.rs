@@ -34,7 +34,7 @@ fn variables(d: &mut Decoder<'_>, item: &Item<'_>) -> BTreeMap<String, String> {
                 why,
             ));
         }
-        let Some(piece) = d.text(&item, "info") else {
+        let Some(piece) = d.free_text(&item) else {
             continue;
         };
         if piece.text.contains('\0') {

@@ -23,7 +23,7 @@ pub(crate) fn next(text: &str, from: usize) -> Option<Statement> {
         open: Vec::new(),
     };
     let unclosed = if header {
-        scan.to_line_end();
+        scan.skip_line();
         None
     } else {
         scan.value()
@@ -126,7 +126,7 @@ impl Scan<'_> {
         &self.text[self.at..]
     }
 
-    fn to_line_end(&mut self) {
+    fn skip_line(&mut self) {
         self.at = line_end(self.text, self.at);
         self.drop_carriage_return();
     }
@@ -163,7 +163,7 @@ impl Scan<'_> {
             }
             self.at += c.len_utf8();
         }
-        self.open.last().map(|&at| at..at + 1)
+        self.open.first().map(|&at| at..at + 1)
     }
 
     /// Over one quoted text. One on a single line ends with its line at the latest.

@@ -461,6 +461,8 @@ fn numbers(text: &str) -> bool {
 }
 
 #[cfg(test)]
+mod agree;
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -47,7 +47,10 @@ pub(super) fn declare_doors(d: &mut Decoder<'_>, process: &str, table: &Table) {
     for door in &doors.entries {
         let on = match &door.node.value {
             Value::Integer(port) => u16::try_from(*port).ok().map(|port| ListenOn::Tcp { port }),
-            Value::Text(text) if text.starts_with("udp:") => Some(ListenOn::Udp { port: 0 }),
+            Value::Text(text) if text.starts_with("udp:") => {
+                let port = text["udp:".len()..].parse().ok();
+                port.map(|port| ListenOn::Udp { port })
+            }
             Value::Text(text) => text.strip_prefix("unix:").map(|path| ListenOn::Unix {
                 path: path.to_owned(),
             }),

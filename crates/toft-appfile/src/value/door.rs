@@ -172,19 +172,7 @@ pub(crate) fn outside(d: &mut Decoder<'_>, piece: &Piece<'_>, path: &str) -> Opt
         .rsplit_once(":")
         .filter(|(at, _)| !at.text.contains(':') || at.text.ends_with(']'))
     else {
-        let title = format!("`{path}` needs a port number");
-        let mistake = Mistake::not_understood(piece.at(), title, "the port is missing");
-        let near =
-            nearest(piece.text, d.index.processes.keys().map(String::as_str)).map(str::to_owned);
-        let mistake = mistake
-            .help(format!("write it behind the host: `{}:443`", piece.text))
-            .help(CONNECT_HELP);
-        return d.refuse(match near {
-            Some(process) => mistake.help(format!(
-                "for a door of the process `{process}`, write `{process}/DOOR`"
-            )),
-            None => mistake,
-        });
+        return d.refuse(without_port(d, piece, path));
     };
     let port = port_in(d, &port, path);
     let outside = outside_host(d, &at)?;
@@ -195,6 +183,25 @@ pub(crate) fn outside(d: &mut Decoder<'_>, piece: &Piece<'_>, path: &str) -> Opt
         Place::Below(domain) => Outside::Below { domain, port },
         Place::Host(host) => Outside::Host { host, port },
     })
+}
+
+/// A host without its port, or a process without its door.
+fn without_port(d: &Decoder<'_>, piece: &Piece<'_>, path: &str) -> Mistake {
+    let text = piece.text;
+    if d.index.processes.contains_key(text) {
+        let title = format!("`{path}` leads to a door, not to a process");
+        let door = only_door(d, text).unwrap_or_else(|| format!("{text}/DOOR"));
+        return Mistake::not_understood(piece.at(), title, "the door is missing").meant(Some(door));
+    }
+    let title = format!("`{path}` needs a port number");
+    let mistake = Mistake::not_understood(piece.at(), title, "the port is missing")
+        .help(format!("write it behind the host: `{text}:443`"))
+        .help(CONNECT_HELP);
+    let processes = d.index.processes.keys().map(String::as_str);
+    mistake.help_if(
+        nearest(text, processes)
+            .map(|near| format!("for a door of the process `{near}`, write `{near}/DOOR`")),
+    )
 }
 
 enum Place {
