@@ -4,10 +4,6 @@ use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
-#[expect(
-    clippy::print_stdout,
-    reason = "cargo is spoken to through standard output"
-)]
 fn main() {
     println!("cargo::rerun-if-changed=init");
     println!("cargo::rerun-if-env-changed=RUSTC_LINKER");

@@ -130,7 +130,7 @@ impl Filter {
 /// Runs a filter as the kernel would. For tests.
 #[cfg(test)]
 pub(crate) fn decide(code: &[sock_filter], arch: u32, number: u32, args: [u64; 6]) -> u32 {
-    let mut data = vec![0u8; 64];
+    let mut data = [0u8; 64];
     data[..4].copy_from_slice(&number.to_le_bytes());
     data[4..8].copy_from_slice(&arch.to_le_bytes());
     for (n, arg) in args.iter().enumerate() {

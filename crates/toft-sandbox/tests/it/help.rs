@@ -16,11 +16,24 @@ use toft_sandbox::{Error, Input, Spawned, Status, view};
 /// A user id that nobody has.
 pub(crate) const UID: u32 = 1_879_113_000;
 
-/// Whether this run may do what root may; says so loudly when not.
+/// Set in the run of these tests inside a plain user's namespace; see `user.rs`.
+pub(crate) const INSIDE: &str = "TOFT_TEST_AS_PLAIN_USER";
+
+/// Whether this process can build walls: as the machine's root, or inside the namespace that the
+/// test of `user.rs` made. Says so loudly when not.
+pub(crate) fn walls() -> bool {
+    let able = mode() == Mode::Root || std::env::var_os(INSIDE).is_some();
+    if !able {
+        eprintln!("SKIPPED: this needs root; a_plain_user_has_the_same_walls runs it without");
+    }
+    able
+}
+
+/// Whether this run is the machine's root.
 pub(crate) fn root() -> bool {
-    let root = rustix::process::geteuid().is_root();
+    let root = mode() == Mode::Root;
     if !root {
-        eprintln!("SKIPPED: these walls need root");
+        eprintln!("SKIPPED: only root has this");
     }
     root
 }
@@ -234,6 +247,7 @@ impl Instance {
 }
 
 fn reap(pidfd: &OwnedFd) {
+    // SAFETY: all zero is a valid value of it.
     let mut info = unsafe { std::mem::zeroed::<libc::siginfo_t>() };
     let flags = libc::WEXITED | libc::__WALL;
     // SAFETY: a place for the answer is given.
@@ -241,14 +255,47 @@ fn reap(pidfd: &OwnedFd) {
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
 }
 
+/// The user id that programs see.
+pub(crate) fn inner_uid() -> u32 {
+    if mode() == Mode::Root {
+        UID
+    } else {
+        toft_sandbox::INNER_UID
+    }
+}
+
+/// An order for this test program itself to play a part of `inside.rs`.
+pub(crate) fn part(name: &str) -> SpawnSpec {
+    let mut spec = spec(&["/app/test", "--exact", "inside::part", "--nocapture"]);
+    spec.instance
+        .env
+        .push((crate::inside::PART.into(), name.into()));
+    spec
+}
+
+/// A view with this test program, which needs nothing else.
+pub(crate) fn part_view() -> OwnedFd {
+    let program = std::env::current_exe().unwrap();
+    let source = Source::Bind {
+        path: program,
+        write: false,
+        exec: true,
+        owner: None,
+    };
+    view_of(&[Mount {
+        target: "/app/test".into(),
+        source,
+    }])
+}
+
+pub(crate) fn no_cgroups() -> Tree {
+    Tree::None("not wanted".to_owned())
+}
+
 /// Runs a shell script in a fresh instance.
 pub(crate) fn shell(script: &str) -> Went {
     let view = view_of(&base_view());
-    start(
-        &spec(&["sh", "-c", script]),
-        &view,
-        &Tree::None(String::new()),
-    )
-    .unwrap()
-    .wait()
+    start(&spec(&["sh", "-c", script]), &view, &no_cgroups())
+        .unwrap()
+        .wait()
 }
