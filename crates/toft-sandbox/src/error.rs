@@ -248,7 +248,7 @@ impl From<Error> for Refusal {
 }
 
 /// The kernel's words for an errno, without the number.
-fn errno_text(errno: Errno) -> String {
+pub(crate) fn errno_text(errno: Errno) -> String {
     let text = std::io::Error::from(errno).to_string();
     match text.rfind(" (os error") {
         Some(end) => text[..end].to_owned(),
