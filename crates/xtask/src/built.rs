@@ -14,6 +14,16 @@ pub(crate) enum Profile {
     Release,
 }
 
+/// The `toft` that is measured or attacked: the one that `TOFT_BIN` names (not below /tmp, which is
+/// hidden on a stage), else a fresh build.
+pub(crate) fn toft(profile: Profile) -> Result<PathBuf> {
+    if let Some(given) = std::env::var_os("TOFT_BIN") {
+        return Ok(PathBuf::from(given));
+    }
+    let [toft] = binaries(profile, [("toft", "toft")])?;
+    Ok(toft)
+}
+
 /// Builds these binaries (package and name) and returns their paths, in order.
 pub(crate) fn binaries<const N: usize>(
     profile: Profile,

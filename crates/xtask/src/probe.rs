@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     let walls = if bubblewrap {
         Walls::Bubblewrap
     } else {
-        let [toft] = built::binaries(Profile::Dev, [("toft", "toft")])?;
+        let toft = built::toft(Profile::Dev)?;
         Walls::Toft(toft)
     };
     let table = drive(&Tools { probes, walls }, &kinds)?;

@@ -50,7 +50,7 @@ const SIDES: [(Side, &str); 4] = [
 pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     let count = super::number(arguments, "--instances", 40)?;
     let rounds = super::number(arguments, "--rounds", 7)?;
-    let [toft] = built::binaries(Profile::Release, [("toft", "toft")])?;
+    let toft = built::toft(Profile::Release)?;
     let mut sides: Vec<(Side, &str, Held)> = Vec::new();
     for (side, name) in SIDES {
         match side {

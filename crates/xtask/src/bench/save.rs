@@ -72,7 +72,7 @@ struct Outcome {
 
 pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     let edits = super::number(arguments, "--edits", 20)?;
-    let [toft] = built::binaries(Profile::Release, [("toft", "toft")])?;
+    let toft = built::toft(Profile::Release)?;
     let mut beyond = Sample::default();
     let (mut sent, mut failed) = (0, 0);
     say(&format!(

@@ -47,7 +47,7 @@ impl<'a> Side<'a> {
 
 pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     let rounds = super::number(arguments, "--rounds", 200)?;
-    let [toft] = built::binaries(Profile::Release, [("toft", "toft")])?;
+    let toft = built::toft(Profile::Release)?;
     let shown = Shown::of_machine();
     let meter = Processor::new()?;
     let mut spawner = Spawner::start(&toft, &shown, PROGRAM)?;
