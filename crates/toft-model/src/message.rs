@@ -93,7 +93,8 @@ pub enum ServerToKeeper {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeeperToServer {
-    /// First message of a link: what runs already. `Exited` of those that ended last follow it, also
+    /// First message of a link: what runs already; of very many the rest comes as `Started`.
+    /// `Exited` of those that ended last follow it, also
     /// where an earlier server may have heard of them: an end is told until it must have been heard.
     Hello {
         /// Instances, without the roles.

@@ -215,7 +215,7 @@ fn limits(limits: &Limits) -> Result<(), String> {
 }
 
 fn manners(spec: &InstanceSpec) -> Result<(), String> {
-    if !(1..=64).contains(&spec.stop.signal) {
+    if !(1..=31).contains(&spec.stop.signal) {
         return Err(format!("{} is no signal", spec.stop.signal));
     }
     if spec.stop.grace > GRACE_MAX {

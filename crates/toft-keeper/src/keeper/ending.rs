@@ -218,6 +218,7 @@ impl Keeper {
             logger.leave();
         }
         self.strays();
+        self.uids = None;
         self.folder.clean();
         match self.failure.take() {
             Some(refusal) => Err(Error::Refused(refusal)),

@@ -6,7 +6,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use toft_model::InstanceId;
 use toft_model::frame::ring_path;
@@ -55,6 +55,11 @@ impl Folder {
             }
             Err(errno) => return Err(refuse(errno.to_string(), None)),
         }
+        // What roles and volumes hold in it is nobody else's: whoever may write there as the owner of
+        // the disk's files must not be able to leave a program for others.
+        let closed = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(&state, closed)
+            .map_err(|error| refuse(error.to_string(), None))?;
         sign(&file).map_err(|error| refuse(error.to_string(), None))?;
         let folder = Self { state, _lock: file };
         folder.clean();
@@ -130,6 +135,12 @@ impl Folder {
     }
 }
 
+impl Drop for Folder {
+    fn drop(&mut self) {
+        self.clean();
+    }
+}
+
 fn make(path: &Path) -> std::io::Result<()> {
     match std::fs::DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -192,8 +203,17 @@ mod tests {
             0o600
         );
         drop(opened);
-        let again = Folder::open(&deep).unwrap();
-        assert!(!path.exists(), "what a killed keeper left is removed");
-        again.api().unwrap();
+        assert!(!path.parent().unwrap().exists());
+    }
+
+    #[test]
+    fn what_a_killed_keeper_left_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = folder.path().join("run/api.sock");
+        std::fs::create_dir(folder.path().join("run")).unwrap();
+        std::fs::write(&left, "").unwrap();
+        let opened = Folder::open(folder.path()).unwrap();
+        assert!(!left.exists());
+        opened.api().unwrap();
     }
 }

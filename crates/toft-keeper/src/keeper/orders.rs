@@ -47,7 +47,7 @@ impl Keeper {
             .may_start(&spec)
             .and_then(|()| self.begin(spec, Kind::App, vec![]));
         if let Err(refusal) = begun {
-            self.tell_server(&KeeperToServer::Refused(id, refusal), vec![]);
+            self.tell_server(&KeeperToServer::Refused(id, bounded(refusal)), vec![]);
         }
     }
 
@@ -160,6 +160,7 @@ impl Keeper {
         };
         match instance.kind {
             Kind::App => {
+                let refusal = bounded(refusal);
                 let message = KeeperToServer::Refused(instance.spec.id, refusal);
                 self.tell_server(&message, vec![]);
             }
@@ -252,4 +253,16 @@ impl Keeper {
             self.tell_server(&KeeperToServer::Inspected(id, None), vec![]);
         }
     }
+}
+
+/// Cuts words that quote what server itself sent: answers that it does not read must not fill memory.
+fn bounded(mut refusal: Refusal) -> Refusal {
+    const WORDS_BYTES_MAX: usize = 1024;
+    for text in [&mut refusal.step, &mut refusal.cause] {
+        if text.len() > WORDS_BYTES_MAX {
+            text.truncate(text.floor_char_boundary(WORDS_BYTES_MAX));
+            text.push('…');
+        }
+    }
+    refusal
 }

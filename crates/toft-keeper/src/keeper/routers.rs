@@ -53,7 +53,8 @@ impl Keeper {
         let Ok(netns) = rustix::io::fcntl_dupfd_cloexec(netns, 0) else {
             return false;
         };
-        if !self.sockets.take(count, self.now) {
+        let now = self.now;
+        if !self.role(role).sockets.take(count, now) {
             return false;
         }
         let call = Call::Sockets {

@@ -10,6 +10,9 @@ use toft_model::instance::{Refusal, Running};
 use toft_model::message::{FromSpawner, KeeperToRouter, KeeperToServer, ToLogger};
 use toft_model::sandbox::Enforcer;
 
+/// How many sockets one answer shows; an app may have any number.
+const LISTENING_MAX: usize = 64;
+
 impl Keeper {
     pub(super) fn spawner_answer(&mut self, message: FromSpawner, fds: Vec<OwnedFd>) {
         let token = match &message {
@@ -49,7 +52,8 @@ impl Keeper {
                 let count = fds.len() as u32;
                 self.tell_router(role, &KeeperToRouter::Sockets { instance, count }, fds);
             }
-            (Call::Inspect(id), FromSpawner::Inspected { listening, .. }) => {
+            (Call::Inspect(id), FromSpawner::Inspected { mut listening, .. }) => {
+                listening.tcp.truncate(LISTENING_MAX);
                 self.tell_server(&KeeperToServer::Inspected(id, Some(listening)), vec![]);
             }
             (

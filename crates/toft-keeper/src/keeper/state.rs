@@ -81,7 +81,7 @@ pub(crate) enum Stage {
 }
 
 /// One of the three roles.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct RoleState {
     pub(crate) serial: Option<u64>,
     /// The control link of the generation that is starting or runs.
@@ -90,6 +90,21 @@ pub(crate) struct RoleState {
     pub(crate) up: bool,
     pub(crate) generation: u64,
     pub(crate) failures: u32,
+    /// How many sockets it may still ask for.
+    pub(crate) sockets: Bucket,
+}
+
+impl RoleState {
+    fn new(now: Instant) -> Self {
+        Self {
+            serial: None,
+            port: None,
+            up: false,
+            generation: 0,
+            failures: 0,
+            sockets: Bucket::new(SOCKETS_PER_SECOND, SOCKETS_AT_ONCE, now),
+        }
+    }
 }
 
 /// The place of an instance, whatever its generation.
@@ -125,7 +140,6 @@ pub(crate) struct Keeper {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) api: OwnedFd,
     pub(crate) api_path: PathBuf,
-    pub(crate) sockets: Bucket,
     pub(crate) timers: BTreeMap<(Instant, u64), Timer>,
     pub(crate) stage: Stage,
     pub(crate) failure: Option<Refusal>,
@@ -192,13 +206,12 @@ impl Keeper {
             recent_exits: VecDeque::new(),
             roles: roles::ALL
                 .into_iter()
-                .map(|role| (role, RoleState::default()))
+                .map(|role| (role, RoleState::new(now)))
                 .collect(),
             role_files: files.min(ROLE_FILES_MAX) as u32,
             listeners,
             api,
             api_path,
-            sockets: Bucket::new(SOCKETS_PER_SECOND, SOCKETS_AT_ONCE, now),
             timers: BTreeMap::new(),
             stage: Stage::Starting,
             failure: None,
@@ -277,10 +290,10 @@ impl Keeper {
 
     /// Tells the logger. One that is gone hears all it needs when it is started again.
     pub(crate) fn tell_logger(&mut self, message: &ToLogger, fds: Vec<OwnedFd>) {
-        if let Some(logger) = &mut self.logger {
-            if let Err(toft_link::LinkError::Full) = logger.port.send(&self.poll, message, fds) {
-                logger.kill();
-            }
+        if let Some(logger) = &mut self.logger
+            && let Err(toft_link::LinkError::Full) = logger.port.send(&self.poll, message, fds)
+        {
+            logger.kill();
         }
     }
 
@@ -288,6 +301,13 @@ impl Keeper {
     pub(crate) fn at(&mut self, when: Instant, timer: Timer) {
         let number = self.number();
         self.timers.insert((when, number), timer);
+    }
+
+    /// The state of a role.
+    pub(crate) fn role(&mut self, role: Role) -> &mut RoleState {
+        self.roles
+            .entry(role)
+            .or_insert_with(|| RoleState::new(self.now))
     }
 
     /// How many instances of server's there are.

@@ -15,6 +15,9 @@ use toft_model::message::{KeeperToRouter, KeeperToServer, Role, ToLogger, ToSpaw
 /// How long a role may live without its link.
 const MUTE_FOR: Duration = Duration::from_secs(1);
 
+/// How many instances one `Hello` names, so that it is a packet of tolerable size.
+const HELLO_MAX: usize = 100;
+
 impl Keeper {
     pub(super) fn start_roles(&mut self) {
         for role in roles::ALL {
@@ -41,7 +44,7 @@ impl Keeper {
             let api = rustix::io::fcntl_dupfd_cloexec(&self.api, 0);
             extra.push(api.map_err(|e| failed(step(), e))?);
         }
-        let state = self.roles.entry(role).or_default();
+        let state = self.role(role);
         state.generation += 1;
         state.up = false;
         let generation = state.generation;
@@ -58,7 +61,7 @@ impl Keeper {
         let id = spec.id.clone();
         self.begin(spec, Kind::Role(role), extra)?;
         let serial = self.serials.get(&id).copied();
-        self.roles.entry(role).or_default().serial = serial;
+        self.role(role).serial = serial;
         Ok(())
     }
 
@@ -73,14 +76,14 @@ impl Keeper {
     }
 
     fn start_later(&mut self, role: Role) {
-        let state = self.roles.entry(role).or_default();
+        let state = self.role(role);
         state.failures += 1;
         let wait = roles::back_off(state.failures);
         self.at(self.now + wait, Timer::Start(role));
     }
 
     fn drop_role(&mut self, role: Role) {
-        let state = self.roles.entry(role).or_default();
+        let state = self.role(role);
         state.serial = None;
         state.up = false;
         if let Some(port) = state.port.take() {
@@ -91,18 +94,19 @@ impl Keeper {
     /// Its link is of no use any more, and without it the role is none. Most likely it is just
     /// ending, and its init is about to say how: it gets a moment for that.
     pub(super) fn drop_role_port(&mut self, role: Role) {
-        let state = self.roles.entry(role).or_default();
-        if let Some(port) = state.port.take() {
+        let state = self.role(role);
+        let (port, serial) = (state.port.take(), state.serial);
+        if let Some(port) = port {
             self.poll.remove(&port.link);
         }
-        if let Some(serial) = state.serial {
+        if let Some(serial) = serial {
             self.at(self.now + MUTE_FOR, Timer::Mute(serial));
         }
     }
 
     /// It was spawned: it hears what it needs, and gets links to the others.
     pub(super) fn role_runs(&mut self, role: Role) {
-        let state = self.roles.entry(role).or_default();
+        let state = self.role(role);
         state.up = true;
         // Their view holds this very program, also when another one is built in its place: a role
         // that starts again must be the one that the others know.
@@ -135,20 +139,18 @@ impl Keeper {
     }
 
     fn greet_server(&mut self) {
-        let apps = self
+        let lives = self
             .instances
             .values()
-            .filter(|i| i.kind == Kind::App && i.phase == Phase::Running);
-        let running: Vec<Running> = apps
-            .filter_map(|i| i.life.as_ref().map(|life| life.running.clone()))
-            .collect();
-        self.tell_server(
-            &KeeperToServer::Hello {
-                running,
-                mode: self.mode,
-            },
-            vec![],
-        );
+            .filter(|instance| instance.kind == Kind::App);
+        let lives = lives.filter_map(|instance| instance.running());
+        let mut running: Vec<Running> = lives.map(|life| life.running.clone()).collect();
+        let more = running.split_off(running.len().min(HELLO_MAX));
+        let mode = self.mode;
+        self.tell_server(&KeeperToServer::Hello { running, mode }, vec![]);
+        for one in more {
+            self.tell_server(&KeeperToServer::Started(one), vec![]);
+        }
         let exits: Vec<_> = self.recent_exits.iter().cloned().collect();
         for (id, outcome) in exits {
             self.tell_server(&KeeperToServer::Exited(id, outcome), vec![]);
@@ -182,7 +184,7 @@ impl Keeper {
     pub(super) fn role_ended(&mut self, role: Role, outcome: Outcome) {
         self.drop_role(role);
         if outcome.lived >= roles::GOOD_LIFE {
-            self.roles.entry(role).or_default().failures = 0;
+            self.role(role).failures = 0;
         }
         if matches!(self.stage, Stage::Starting | Stage::Running) {
             self.start_later(role);

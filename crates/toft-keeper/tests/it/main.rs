@@ -5,6 +5,11 @@
 //! `app` it is a program that misbehaves as asked.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the played programs print; so do skips"
+)]
 
 mod app;
 mod keeper;
