@@ -33,8 +33,13 @@ pub(crate) fn run(args: &CheckArgs, screen: Screen) -> Result<(), Failure> {
             } else {
                 screen.words(report.render(screen.colour_err).trim_end());
             }
-            let mistakes = if count == 1 { "1 mistake".to_owned() } else { format!("{count} mistakes") };
-            Err(Failure::new(format!("{mistakes} in the app's file"), "").next("toft explain CODE tells more of each"))
+            let mistakes = if count == 1 {
+                "1 mistake".to_owned()
+            } else {
+                format!("{count} mistakes")
+            };
+            Err(Failure::new(format!("{mistakes} in the app's file"), "")
+                .next("toft explain CODE tells more of each"))
         }
         Ok(loaded) => {
             let decoded = loaded.decoded;
@@ -57,7 +62,11 @@ pub(crate) fn run(args: &CheckArgs, screen: Screen) -> Result<(), Failure> {
             } else if args.toml {
                 screen.data(decoded.explained.to_toml().trim_end());
             } else {
-                screen.step(Ink::Good, "good", &format!("{}: {}", decoded.spec.name, loaded.words));
+                screen.step(
+                    Ink::Good,
+                    "good",
+                    &format!("{}: {}", decoded.spec.name, loaded.words),
+                );
             }
             Ok(())
         }

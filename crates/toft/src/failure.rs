@@ -10,8 +10,6 @@ pub(crate) enum Code {
     Failed = 1,
     /// It was asked for in a way that cannot be understood.
     Usage = 2,
-    /// Who was to be asked does not answer.
-    Unreachable = 69,
 }
 
 /// An error with its four parts. The last three may be empty.

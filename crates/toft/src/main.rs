@@ -1,7 +1,7 @@
 //! Toft: one program that makes plain Linux machines into a small cloud.
 //!
 //! This file reads the command line, hands it to one verb and turns its end into an exit code:
-//! 0 done, 1 failed, 2 usage, 69 unreachable.
+//! 0 done, 1 failed, 2 usage.
 
 mod check;
 mod doctor;
@@ -22,7 +22,12 @@ use std::process::ExitCode;
 
 /// Apps on plain Linux machines: each in a sandbox that the kernel holds, behind a built-in router
 #[derive(Debug, Parser)]
-#[command(name = "toft", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "toft",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
 struct Toft {
     #[command(subcommand)]
     verb: Verb,
@@ -56,7 +61,11 @@ fn main() -> ExitCode {
             // Help and version are what was asked for; everything else is a usage error. When the
             // terminal is gone there is nobody to tell.
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { Code::Usage as u8 } else { 0 });
+            return ExitCode::from(if error.use_stderr() {
+                Code::Usage as u8
+            } else {
+                0
+            });
         }
     };
     let screen = Screen::detect();

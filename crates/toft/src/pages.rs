@@ -15,6 +15,10 @@ pub(crate) struct StaticArgs {
 }
 
 pub(crate) fn run(args: &StaticArgs) -> Result<(), Failure> {
-    crate::static_pages::run(&args.dir, args.port)
-        .map_err(|error| Failure::new(format!("{} cannot be served", args.dir.display()), chain(&error)))
+    crate::static_pages::run(&args.dir, args.port).map_err(|error| {
+        Failure::new(
+            format!("{} cannot be served", args.dir.display()),
+            chain(&error),
+        )
+    })
 }

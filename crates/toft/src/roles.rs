@@ -55,7 +55,9 @@ pub(crate) fn run(role: RoleVerb) -> Result<(), Failure> {
         .without_time()
         .with_max_level(tracing::Level::INFO)
         .init();
-    let failed = |error: &dyn std::error::Error| Failure::new(format!("{} ended", role.name()), chain(error));
+    let failed = |error: &dyn std::error::Error| {
+        Failure::new(format!("{} ended", role.name()), chain(error))
+    };
     match role {
         RoleVerb::Keeper => {
             let lifeline = take(role, 0)?;
@@ -68,8 +70,12 @@ pub(crate) fn run(role: RoleVerb) -> Result<(), Failure> {
             let api = take_stream(role, API)?;
             toft_agent::run(link, api, Path::new("/logs")).map_err(|e| failed(&e))
         }
-        RoleVerb::Edge => toft_router::edge::run(take(role, LINK)?, Path::new("/state")).map_err(|e| failed(&e)),
-        RoleVerb::Doors => toft_router::doors::run(take(role, LINK)?, Path::new("/state")).map_err(|e| failed(&e)),
+        RoleVerb::Edge => {
+            toft_router::edge::run(take(role, LINK)?, Path::new("/state")).map_err(|e| failed(&e))
+        }
+        RoleVerb::Doors => {
+            toft_router::doors::run(take(role, LINK)?, Path::new("/state")).map_err(|e| failed(&e))
+        }
     }
 }
 
@@ -99,7 +105,11 @@ fn is_socket(number: i32, kind: SocketType) -> bool {
 }
 
 fn by_hand(role: RoleVerb) -> Failure {
-    let starter = if role == RoleVerb::Keeper { "`toft up`" } else { "the keeper" };
+    let starter = if role == RoleVerb::Keeper {
+        "`toft up`"
+    } else {
+        "the keeper"
+    };
     Failure::new(
         format!("`toft {}` is not for hands", role.name()),
         format!("it is a process that {starter} starts and holds a link to; there is none here"),

@@ -61,18 +61,35 @@ impl Screen {
 
     /// A line that starts with a coloured word in a column of its own.
     pub(crate) fn step(&self, ink: Ink, word: &str, rest: &str) {
-        self.words(&format!("{} {rest}", paint(self.colour_err, ink, &format!("{word:>9}"))));
+        self.words(&format!(
+            "{} {rest}",
+            paint(self.colour_err, ink, &format!("{word:>9}"))
+        ));
     }
 
     /// The same on standard output: for what others may want to read.
     pub(crate) fn announce(&self, word: &str, rest: &str) {
-        self.data(&format!("{} {rest}", paint(self.colour_out, Ink::Good, word)));
+        self.data(&format!(
+            "{} {rest}",
+            paint(self.colour_out, Ink::Good, &format!("{word:>9}"))
+        ));
+    }
+
+    /// A row of a table of data that starts with a mark.
+    pub(crate) fn row(&self, ink: Ink, mark: &str, rest: &str) -> String {
+        format!(
+            "  {} {rest}",
+            paint(self.colour_out, ink, &format!("{mark:<3}"))
+        )
     }
 
     /// The first line of an error.
     pub(crate) fn error(&self, id: Option<toft_model::code::Code>, what: &str) {
         let label = id.map_or_else(|| "error:".to_owned(), |id| format!("error[{id}]:"));
-        self.words(&format!("{} {what}", paint(self.colour_err, Ink::Bad, &label)));
+        self.words(&format!(
+            "{} {what}",
+            paint(self.colour_err, Ink::Bad, &label)
+        ));
     }
 
     /// A further line of an error.

@@ -35,8 +35,11 @@ struct Measure {
 
 pub(crate) fn run(args: &SetupArgs, screen: Screen) -> Result<(), Failure> {
     if !args.dry_run && !rustix::process::geteuid().is_root() {
-        return Err(Failure::new("setup changes the machine, which needs root", "this is a plain user")
-            .next("sudo toft setup (or toft setup --dry-run, to see what it would do)"));
+        return Err(Failure::new(
+            "setup changes the machine, which needs root",
+            "this is a plain user",
+        )
+        .next("sudo toft setup (or toft setup --dry-run, to see what it would do)"));
     }
     let program = std::env::current_exe()
         .map_err(|error| Failure::new("this program cannot find its own path", chain(&error)))?;
@@ -49,7 +52,11 @@ pub(crate) fn run(args: &SetupArgs, screen: Screen) -> Result<(), Failure> {
         });
     }
     if done == 0 {
-        let line = if args.undo { "there was nothing to undo" } else { "there is nothing to do here" };
+        let line = if args.undo {
+            "there was nothing to undo"
+        } else {
+            "there is nothing to do here"
+        };
         screen.step(Ink::Good, "done", line);
     }
     Ok(())
@@ -59,7 +66,10 @@ fn measures(root: &Path, program: &Path) -> Vec<Measure> {
     vec![
         Measure {
             what: "plain users may make user namespaces (AppArmor profile for this program alone)",
-            needed: restricted(&root.join("proc/sys/kernel/apparmor_restrict_unprivileged_userns"), "1"),
+            needed: restricted(
+                &root.join("proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
+                "1",
+            ),
             file: root.join("etc/apparmor.d/toft"),
             text: format!(
                 "abi <abi/4.0>,\ninclude <tunables/global>\n\nprofile toft {} flags=(unconfined) {{\n  userns,\n}}\n",
@@ -97,7 +107,8 @@ fn delegation(root: &Path) -> Result<(), String> {
     if !root.join("run/systemd/system").is_dir() {
         return Err("systemd does not run here".to_owned());
     }
-    let controllers = std::fs::read_to_string(root.join("sys/fs/cgroup/cgroup.controllers")).unwrap_or_default();
+    let controllers =
+        std::fs::read_to_string(root.join("sys/fs/cgroup/cgroup.controllers")).unwrap_or_default();
     if !controllers.split_whitespace().any(|name| name == "memory") {
         return Err("the cgroup v2 tree has no memory controller".to_owned());
     }
@@ -111,16 +122,32 @@ fn apply(measure: &Measure, dry_run: bool, screen: Screen) -> Result<bool, Failu
     }
     let same = std::fs::read_to_string(&measure.file).is_ok_and(|text| text == measure.text);
     if same {
-        screen.step(Ink::Good, "there", &format!("{} ({})", measure.what, measure.file.display()));
+        screen.step(
+            Ink::Good,
+            "there",
+            &format!("{} ({})", measure.what, measure.file.display()),
+        );
         return Ok(false);
     }
     if dry_run {
-        screen.step(Ink::Busy, "would", &format!("write {} and run `{}`", measure.file.display(), measure.command.join(" ")));
+        screen.step(
+            Ink::Busy,
+            "would",
+            &format!(
+                "write {} and run `{}`",
+                measure.file.display(),
+                measure.command.join(" ")
+            ),
+        );
         return Ok(true);
     }
     write(&measure.file, &measure.text)?;
     command(measure)?;
-    screen.step(Ink::Good, "done", &format!("{} ({})", measure.what, measure.file.display()));
+    screen.step(
+        Ink::Good,
+        "done",
+        &format!("{} ({})", measure.what, measure.file.display()),
+    );
     Ok(true)
 }
 
@@ -131,13 +158,21 @@ fn undo(measure: &Measure, screen: Screen) -> Result<bool, Failure> {
             Ok(true)
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(Failure::new(format!("{} could not be removed", measure.file.display()), chain(&error))),
+        Err(error) => Err(Failure::new(
+            format!("{} could not be removed", measure.file.display()),
+            chain(&error),
+        )),
     }
 }
 
 /// Whole or not at all: written beside and moved over.
 fn write(file: &Path, text: &str) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| Failure::new(format!("{} could not be written", file.display()), chain(&error));
+    let failed = |error: std::io::Error| {
+        Failure::new(
+            format!("{} could not be written", file.display()),
+            chain(&error),
+        )
+    };
     if let Some(parent) = file.parent() {
         std::fs::create_dir_all(parent).map_err(failed)?;
     }
@@ -148,15 +183,27 @@ fn write(file: &Path, text: &str) -> Result<(), Failure> {
 
 fn command(measure: &Measure) -> Result<(), Failure> {
     let shown = measure.command.join(" ");
-    let (program, arguments) = measure.command.split_first().expect("each measure has a command");
+    let (program, arguments) = measure
+        .command
+        .split_first()
+        .expect("each measure has a command");
     let failed = |why: String| {
-        Failure::new(format!("`{shown}` failed, {} is in place", measure.file.display()), why).next(shown.clone())
+        Failure::new(
+            format!("`{shown}` failed, {} is in place", measure.file.display()),
+            why,
+        )
+        .next(shown.clone())
     };
-    let output = Command::new(program).args(arguments).output().map_err(|e| failed(e.to_string()))?;
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .map_err(|e| failed(e.to_string()))?;
     if output.status.success() {
         Ok(())
     } else {
-        Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+        Err(failed(
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        ))
     }
 }
 

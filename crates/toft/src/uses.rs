@@ -40,8 +40,10 @@ pub(crate) fn run(args: &UseArgs, screen: Screen) -> Result<(), Failure> {
 fn list(json: bool, screen: Screen) {
     let all = sets::list();
     if json {
-        let rows: Vec<_> =
-            all.iter().map(|set| serde_json::json!({ "name": set.name, "words": set.words })).collect();
+        let rows: Vec<_> = all
+            .iter()
+            .map(|set| serde_json::json!({ "name": set.name, "words": set.words }))
+            .collect();
         return screen.data(&serde_json::Value::from(rows).to_string());
     }
     let width = all.iter().map(|set| set.name.len()).max().unwrap_or(0);
@@ -55,7 +57,10 @@ fn show(name: &str, json: bool, screen: Screen) -> Result<(), Failure> {
         .map_err(|error| Failure::new("this program cannot find its own path", chain(&error)))?;
     let host = Host::here(Path::new("/"), &toft);
     let found = sets::show(&host, name).map_err(|error| {
-        let failure = Failure::new(format!("the set `{name}` cannot be had here"), chain(&error));
+        let failure = Failure::new(
+            format!("the set `{name}` cannot be had here"),
+            chain(&error),
+        );
         match error.cure() {
             Some(cure) => failure.next(cure),
             None => failure,
@@ -94,7 +99,9 @@ fn line(mount: &Mount) -> String {
         Source::Bind { path, .. } if *path == mount.target => inside.to_string(),
         Source::Bind { path, .. } => format!("{inside}  from {}", path.display()),
         Source::Link { to } => format!("{inside}  -> {}", to.display()),
-        Source::File { contents } => format!("{inside}  a file of {} bytes made for it", contents.len()),
+        Source::File { contents } => {
+            format!("{inside}  a file of {} bytes made for it", contents.len())
+        }
         Source::Dir => format!("{inside}/  empty"),
         Source::Scratch { size, .. } => format!("{inside}/  scratch of {size}"),
     }

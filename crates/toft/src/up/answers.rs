@@ -33,17 +33,26 @@ pub(crate) async fn first_answer(address: SocketAddr, host: &str) -> Result<Stat
 }
 
 async fn get(address: SocketAddr, host: &str) -> Result<StatusCode, String> {
-    let stream = TcpStream::connect(address).await.map_err(|e| e.to_string())?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
-    #[expect(clippy::disallowed_methods, reason = "drives one connection and ends with it")]
+    let stream = TcpStream::connect(address)
+        .await
+        .map_err(|e| e.to_string())?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|e| e.to_string())?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "drives one connection and ends with it"
+    )]
     let driven = tokio::spawn(connection);
     let request = Request::get("/")
         .header("host", host)
         .header("connection", "close")
         .body(Empty::<Bytes>::new())
         .map_err(|e| e.to_string())?;
-    let response = sender.send_request(request).await.map_err(|e| e.to_string());
+    let response = sender
+        .send_request(request)
+        .await
+        .map_err(|e| e.to_string());
     driven.abort();
     let response = response?;
     match response.headers().get(CAUSE) {

@@ -6,9 +6,9 @@ use crate::failure::{Failure, chain};
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use toft_code::copy::{Changes as Synced, Collected, Watcher, collect, prune, sync};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use toft_code::copy::{Changes as Synced, Collected, Watcher, collect, prune, sync};
 
 /// How many trees of earlier releases are kept beside the newest.
 const TREES_KEPT: usize = 3;
@@ -35,12 +35,22 @@ impl Changes {
 
     /// What was passed over, and why.
     pub(crate) fn notes(&self) -> Vec<String> {
-        self.0.notes.iter().map(|note| format!("{}: {}", note.path.display(), note.why)).collect()
+        self.0
+            .notes
+            .iter()
+            .map(|note| format!("{}: {}", note.path.display(), note.why))
+            .collect()
     }
 
     /// `app.py`, or `app.py and 3 more`.
     pub(crate) fn words(&self) -> String {
-        let paths = || self.0.changed.iter().chain(&self.0.added).chain(&self.0.removed);
+        let paths = || {
+            self.0
+                .changed
+                .iter()
+                .chain(&self.0.added)
+                .chain(&self.0.removed)
+        };
         match (paths().next(), paths().count()) {
             (None, _) => "nothing".to_owned(),
             (Some(path), 1) => path.display().to_string(),
@@ -49,7 +59,10 @@ impl Changes {
     }
 
     fn touches(&self, path: &Path) -> bool {
-        [&self.0.added, &self.0.changed, &self.0.removed].into_iter().flatten().any(|p| p == path)
+        [&self.0.added, &self.0.changed, &self.0.removed]
+            .into_iter()
+            .flatten()
+            .any(|p| p == path)
     }
 }
 
@@ -59,17 +72,26 @@ impl State {
         let top = project.join(".toft");
         let folder = top.join(format!("at-{offset}"));
         let failed = |error: std::io::Error| {
-            Failure::new(format!("{} cannot be made", folder.display()), chain(&error))
-                .next("toft up keeps its state beside the code: run it where you may write")
+            Failure::new(
+                format!("{} cannot be made", folder.display()),
+                chain(&error),
+            )
+            .next("toft up keeps its state beside the code: run it where you may write")
         };
         for name in FOLDERS {
             std::fs::create_dir_all(folder.join(name)).map_err(failed)?;
         }
         let ignore = top.join(".gitignore");
         if !ignore.exists() {
-            std::fs::File::create(&ignore).and_then(|mut file| file.write_all(b"*\n")).map_err(failed)?;
+            std::fs::File::create(&ignore)
+                .and_then(|mut file| file.write_all(b"*\n"))
+                .map_err(failed)?;
         }
-        Ok(Self { folder, trees: Vec::new(), stale: true })
+        Ok(Self {
+            folder,
+            trees: Vec::new(),
+            stale: true,
+        })
     }
 
     /// A path in it.
@@ -93,14 +115,20 @@ impl State {
     pub(crate) fn sync(&self, project: &Project) -> Result<Changes, Failure> {
         sync(&project.folder, &self.path("work"), None)
             .map(Changes)
-            .map_err(|error| Failure::new("the code could not be copied for the build", chain(&error)))
+            .map_err(|error| {
+                Failure::new("the code could not be copied for the build", chain(&error))
+            })
     }
 
     /// Whether what the build made may not fit the sources any more.
     pub(crate) fn must_build(&self, project: &Project, changes: &Changes) -> bool {
-        let Some(reads) = &project.build_reads else { return true };
+        let Some(reads) = &project.build_reads else {
+            return true;
+        };
         let touched = !changes.is_empty() && reads.iter().any(|path| changes.touches(path));
-        touched || (self.stale && std::fs::read_to_string(self.path("built")).ok() != self.stamp(project))
+        touched
+            || (self.stale
+                && std::fs::read_to_string(self.path("built")).ok() != self.stamp(project))
     }
 
     /// What a finished build is known by: its command and the contents of what it reads.
@@ -108,7 +136,9 @@ impl State {
         let build = project.spec.build.as_ref()?;
         let mut stamp = format!("{}\n", build.run);
         for path in project.build_reads.as_deref().unwrap_or_default() {
-            stamp.push_str(&std::fs::read_to_string(self.path("work").join(path)).unwrap_or_default());
+            stamp.push_str(
+                &std::fs::read_to_string(self.path("work").join(path)).unwrap_or_default(),
+            );
             stamp.push('\0');
         }
         Some(stamp)
@@ -133,8 +163,9 @@ impl State {
     pub(crate) fn collect(&mut self, project: &Project) -> Result<Collected, Failure> {
         let keep = commands(project);
         let store = self.path("code");
-        let tree = collect(&self.path("work"), &store, &keep, false)
-            .map_err(|error| Failure::new("the code could not be made into a release", chain(&error)))?;
+        let tree = collect(&self.path("work"), &store, &keep, false).map_err(|error| {
+            Failure::new("the code could not be made into a release", chain(&error))
+        })?;
         if let Some(missing) = tree.missing.first() {
             let failure = Failure::new(
                 format!("the build did not make {}", missing.display()),
@@ -154,7 +185,10 @@ impl State {
 
     /// Leaves what the next session needs and nothing else.
     pub(crate) fn close(&self) {
-        let _ = prune(&self.path("code"), &self.trees[self.trees.len().saturating_sub(1)..]);
+        let _ = prune(
+            &self.path("code"),
+            &self.trees[self.trees.len().saturating_sub(1)..],
+        );
     }
 }
 

@@ -65,8 +65,17 @@ async fn up(args: &UpArgs, screen: Screen) -> Result<bool, Failure> {
     let bounds = resolver.bounds(&project, &state);
     let listeners = vec![OuterListener { address }];
     let (session, running) = session::Session::start(&state.folder, bounds, listeners).await?;
-    turn::Up::new(screen, args.clone(), project, state, resolver, session, running, address)
-        .await?
-        .run(signals)
-        .await
+    turn::Up::new(
+        screen,
+        args.clone(),
+        project,
+        state,
+        resolver,
+        session,
+        running,
+        address,
+    )
+    .await?
+    .run(signals)
+    .await
 }

@@ -26,10 +26,28 @@ const BUILD_PIDS: u32 = 4096;
 /// Variables of the caller that a build gets, besides its own: where to fetch things through and
 /// from, and whom to trust there. Printed at each build that has one.
 const PASSED_ON: [&str; 22] = [
-    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy",
-    "all_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
-    "NODE_EXTRA_CA_CERTS", "PIP_CERT", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST",
-    "PIP_DEFAULT_TIMEOUT", "NPM_CONFIG_REGISTRY", "npm_config_registry", "CARGO_HTTP_CAINFO", "GOPROXY",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "PIP_CERT",
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_TRUSTED_HOST",
+    "PIP_DEFAULT_TIMEOUT",
+    "NPM_CONFIG_REGISTRY",
+    "npm_config_registry",
+    "CARGO_HTTP_CAINFO",
+    "GOPROXY",
 ];
 
 /// Everything that instances and builds of this project may ever be shown, from what is resolved
@@ -46,9 +64,13 @@ pub(crate) struct Resolver {
 impl Resolver {
     /// For one project.
     pub(crate) fn new(project: &Project) -> Result<Self, Failure> {
-        let toft = std::env::current_exe()
-            .map_err(|error| Failure::new("this program cannot find its own path", chain(&error)))?;
-        Ok(Self { host: Host::here(&project.folder, &toft), shown: Shown::default() })
+        let toft = std::env::current_exe().map_err(|error| {
+            Failure::new("this program cannot find its own path", chain(&error))
+        })?;
+        Ok(Self {
+            host: Host::here(&project.folder, &toft),
+            shown: Shown::default(),
+        })
     }
 
     /// What the keeper may be asked for: the project's state, what the file grants, and the parts of
@@ -56,13 +78,26 @@ impl Resolver {
     pub(crate) fn bounds(&self, project: &Project, state: &State) -> Bounds {
         let mut read: BTreeSet<PathBuf> = self.shown.0.clone();
         read.extend([state.path("code"), state.path("sets")]);
-        let mut write = BTreeSet::from([state.path("work"), state.path("home"), state.path("volumes")]);
-        for grant in project.spec.processes.values().flat_map(|process| process.files.values()) {
+        let mut write = BTreeSet::from([
+            state.path("work"),
+            state.path("home"),
+            state.path("volumes"),
+        ]);
+        for grant in project
+            .spec
+            .processes
+            .values()
+            .flat_map(|process| process.files.values())
+        {
             match grant {
                 FileGrant::Read(HostPath::Machine(path)) => read.insert(path.into()),
                 FileGrant::Write(HostPath::Machine(path)) => write.insert(path.into()),
-                FileGrant::Write(HostPath::Project(path)) => write.insert(project.folder.join(path)),
-                FileGrant::Read(HostPath::Project(_)) | FileGrant::Volume(_) | FileGrant::Scratch(_) => false,
+                FileGrant::Write(HostPath::Project(path)) => {
+                    write.insert(project.folder.join(path))
+                }
+                FileGrant::Read(HostPath::Project(_))
+                | FileGrant::Volume(_)
+                | FileGrant::Scratch(_) => false,
             };
         }
         Bounds {
@@ -73,7 +108,8 @@ impl Resolver {
     }
 
     fn sets(&mut self, request: &Request<'_>, state: &State) -> Result<sets::Resolved, Failure> {
-        let resolved = sets::resolve(&self.host, request, &state.path("sets")).map_err(|e| set_failure(&e))?;
+        let resolved =
+            sets::resolve(&self.host, request, &state.path("sets")).map_err(|e| set_failure(&e))?;
         self.show(&resolved.mounts);
         Ok(resolved)
     }
@@ -85,10 +121,12 @@ impl Resolver {
     }
 
     fn show(&mut self, mounts: &[Mount]) {
-        self.shown.0.extend(mounts.iter().filter_map(|mount| match &mount.source {
-            Source::Bind { path, .. } => Some(path.clone()),
-            _ => None,
-        }));
+        self.shown
+            .0
+            .extend(mounts.iter().filter_map(|mount| match &mount.source {
+                Source::Bind { path, .. } => Some(path.clone()),
+                _ => None,
+            }));
     }
 
     /// The order for a run of the project's build.
@@ -104,8 +142,15 @@ impl Resolver {
             Some(sets) => sets.iter().map(ToString::to_string).collect(),
             None => self.infer(&build.run.0, &work)?.uses,
         };
-        let mountpoints = [(PathBuf::from("/app"), true), (PathBuf::from("/home"), true)];
-        let request = Request { uses: &uses, programs: &[], mountpoints: &mountpoints };
+        let mountpoints = [
+            (PathBuf::from("/app"), true),
+            (PathBuf::from("/home"), true),
+        ];
+        let request = Request {
+            uses: &uses,
+            programs: &[],
+            mountpoints: &mountpoints,
+        };
         let found = self.sets(&request, state)?;
         let owner = disk_owner(mode);
         let mut own = vec![
@@ -114,7 +159,10 @@ impl Resolver {
         ];
         own.push(Mount {
             target: "/tmp".into(),
-            source: Source::Scratch { size: Bytes(1 << 30), exec: true },
+            source: Source::Scratch {
+                size: Bytes(1 << 30),
+                exec: true,
+            },
         });
         for cache in &build.cache {
             self.cache_folder(state, cache)?;
@@ -122,7 +170,10 @@ impl Resolver {
         let (env, passed) = build_env(project, &found);
         let mut notes = found.notes.clone();
         if !passed.is_empty() {
-            notes.push(format!("the build is told the caller's {}", passed.join(", ")));
+            notes.push(format!(
+                "the build is told the caller's {}",
+                passed.join(", ")
+            ));
         }
         let mut view = self.base_view();
         view.extend(found.mounts);
@@ -145,10 +196,18 @@ impl Resolver {
                 run_files: sets::base_run_files(BUILD, "/home", resolver.as_deref()),
                 network: Network::Host,
                 calls: Calls::App,
-                limits: Limits { memory: None, cpu: None, pids: Some(BUILD_PIDS), open_files: None },
+                limits: Limits {
+                    memory: None,
+                    cpu: None,
+                    pids: Some(BUILD_PIDS),
+                    open_files: None,
+                },
             },
             listen: Vec::new(),
-            stop: Stop { signal: 15, grace: Duration::from_secs(2) },
+            stop: Stop {
+                signal: 15,
+                grace: Duration::from_secs(2),
+            },
             log: LogSpec::default(),
             notify: false,
         };
@@ -157,10 +216,16 @@ impl Resolver {
 
     fn cache_folder(&self, state: &State, cache: &CachePath) -> Result<(), Failure> {
         let text = cache.to_string();
-        let Some(below) = text.strip_prefix("~/") else { return Ok(()) };
+        let Some(below) = text.strip_prefix("~/") else {
+            return Ok(());
+        };
         let folder = state.path("home").join(below);
-        std::fs::create_dir_all(&folder)
-            .map_err(|error| Failure::new(format!("{} cannot be made", folder.display()), chain(&error)))
+        std::fs::create_dir_all(&folder).map_err(|error| {
+            Failure::new(
+                format!("{} cannot be made", folder.display()),
+                chain(&error),
+            )
+        })
     }
 
     fn infer(&self, argv: &[String], tree: &Path) -> Result<Inferred, Failure> {
@@ -184,8 +249,12 @@ impl Resolver {
         }
         let place = place(project, state, tree, mode, found);
         for folder in resolve::volume_folders(&project.spec, &place) {
-            std::fs::create_dir_all(&folder)
-                .map_err(|error| Failure::new(format!("the volume {} cannot be made", folder.display()), chain(&error)))?;
+            std::fs::create_dir_all(&folder).map_err(|error| {
+                Failure::new(
+                    format!("the volume {} cannot be made", folder.display()),
+                    chain(&error),
+                )
+            })?;
         }
         notes.sort();
         notes.dedup();
@@ -208,14 +277,19 @@ impl Resolver {
         mountpoints.extend(process.files.iter().map(|(target, grant)| {
             let folder = match grant {
                 FileGrant::Read(HostPath::Project(path)) => tree.path.join(path).is_dir(),
-                FileGrant::Read(HostPath::Machine(path)) | FileGrant::Write(HostPath::Machine(path)) => {
-                    Path::new(path).is_dir()
-                }
-                FileGrant::Write(HostPath::Project(_)) | FileGrant::Volume(_) | FileGrant::Scratch(_) => true,
+                FileGrant::Read(HostPath::Machine(path))
+                | FileGrant::Write(HostPath::Machine(path)) => Path::new(path).is_dir(),
+                FileGrant::Write(HostPath::Project(_))
+                | FileGrant::Volume(_)
+                | FileGrant::Scratch(_) => true,
             };
             (PathBuf::from(target), folder)
         }));
-        let request = Request { uses: &uses, programs: &inferred.programs, mountpoints: &mountpoints };
+        let request = Request {
+            uses: &uses,
+            programs: &inferred.programs,
+            mountpoints: &mountpoints,
+        };
         let found = self.sets(&request, state)?;
         let mut mounts = self.base_view();
         let path = found.path_value();
@@ -223,12 +297,23 @@ impl Resolver {
         let mut env = found.env;
         env.push(("PATH".to_owned(), path));
         let run_files = sets::base_run_files(&resolve::hostname(name), "/tmp", None);
-        Ok((Resolved { mounts, env, run_files }, found.notes))
+        Ok((
+            Resolved {
+                mounts,
+                env,
+                run_files,
+            },
+            found.notes,
+        ))
     }
 }
 
 fn set_failure(error: &SetError) -> Failure {
-    let failure = Failure::new("what the app needs of this machine is not there", chain(error)).id(code::Code::NOT_STARTED);
+    let failure = Failure::new(
+        "what the app needs of this machine is not there",
+        chain(error),
+    )
+    .id(code::Code::NOT_STARTED);
     match error.cure() {
         Some(cure) => failure.next(cure),
         None => failure,
@@ -261,7 +346,15 @@ fn disk_owner(mode: Mode) -> Option<u32> {
 }
 
 fn mount(target: &str, path: PathBuf, owner: Option<u32>) -> Mount {
-    Mount { target: target.into(), source: Source::Bind { path, write: true, exec: true, owner } }
+    Mount {
+        target: target.into(),
+        source: Source::Bind {
+            path,
+            write: true,
+            exec: true,
+            owner,
+        },
+    }
 }
 
 /// A build's environment, and the names of what it has of the caller's.
@@ -270,6 +363,9 @@ fn build_env(project: &Project, found: &sets::Resolved) -> (Vec<(String, String)
         ("HOME".to_owned(), "/home".to_owned()),
         ("LANG".to_owned(), "C.UTF-8".to_owned()),
         ("PATH".to_owned(), found.path_value()),
+        // Trees are known by their contents: what a build makes should not depend on the hour. It
+        // also lets Python trust its compiled files by the hash of their source, not by its time.
+        ("SOURCE_DATE_EPOCH".to_owned(), "315532800".to_owned()),
         ("CARGO_TERM_COLOR".to_owned(), "always".to_owned()),
         ("CARGO_TERM_PROGRESS_WHEN".to_owned(), "never".to_owned()),
     ]);
@@ -289,16 +385,19 @@ fn build_env(project: &Project, found: &sets::Resolved) -> (Vec<(String, String)
 /// What a person should know before the first build.
 pub(crate) fn notes(project: &Project, mode: Mode) -> Vec<String> {
     let mut notes = Vec::new();
-    let limited = project.spec.processes.values().any(|p| {
-        p.limits.memory.is_some() || p.limits.cpu.is_some() || p.limits.pids.is_some()
-    });
+    let limited =
+        project.spec.processes.values().any(|p| {
+            p.limits.memory.is_some() || p.limits.cpu.is_some() || p.limits.pids.is_some()
+        });
     if limited && mode == Mode::User {
         notes.push(
             "budgets are best effort here: memory per process by RLIMIT_DATA, pids by the user namespace, cpu by nothing (sudo toft setup)".to_owned(),
         );
     }
     if project.spec.build.is_some() {
-        notes.push("the build uses the machine's own network; the app itself has doors only".to_owned());
+        notes.push(
+            "the build uses the machine's own network; the app itself has doors only".to_owned(),
+        );
     }
     notes
 }

@@ -51,7 +51,11 @@ pub(crate) struct Loaded {
 
 impl Project {
     /// Reads or detects; mistakes of the file are printed whole.
-    pub(crate) fn load(dir: &Path, overrides: &OverrideArgs, screen: &Screen) -> Result<Self, Failure> {
+    pub(crate) fn load(
+        dir: &Path,
+        overrides: &OverrideArgs,
+        screen: &Screen,
+    ) -> Result<Self, Failure> {
         let loaded = load(dir, overrides)?;
         let loaded = loaded.map_err(|report| {
             screen.words(report.render(screen.colour_err).trim_end());
@@ -71,15 +75,29 @@ impl Project {
 
 fn too_many(report: &toft_appfile::Report) -> Failure {
     let count = report.len();
-    let mistakes = if count == 1 { "1 mistake".to_owned() } else { format!("{count} mistakes") };
-    Failure::new(format!("{mistakes} in the app's file"), "nothing was changed")
-        .next("toft explain CODE tells more of each")
+    let mistakes = if count == 1 {
+        "1 mistake".to_owned()
+    } else {
+        format!("{count} mistakes")
+    };
+    Failure::new(
+        format!("{mistakes} in the app's file"),
+        "nothing was changed",
+    )
+    .next("toft explain CODE tells more of each")
 }
 
 /// Reads or detects. The outer error is about the folder, the inner about the file's words.
-pub(crate) fn load(dir: &Path, overrides: &OverrideArgs) -> Result<Result<Loaded, toft_appfile::Report>, Failure> {
+pub(crate) fn load(
+    dir: &Path,
+    overrides: &OverrideArgs,
+) -> Result<Result<Loaded, toft_appfile::Report>, Failure> {
     let folder = dir.canonicalize().map_err(|error| {
-        Failure::new(format!("there is no folder {}", dir.display()), error.to_string()).code(Code::Usage)
+        Failure::new(
+            format!("there is no folder {}", dir.display()),
+            error.to_string(),
+        )
+        .code(Code::Usage)
     })?;
     let told = Overrides {
         set: overrides.set.clone(),
@@ -89,7 +107,10 @@ pub(crate) fn load(dir: &Path, overrides: &OverrideArgs) -> Result<Result<Loaded
     let path = folder.join(FILE);
     match std::fs::read_to_string(&path) {
         Ok(text) => {
-            let source = Source { path: FILE, text: &text };
+            let source = Source {
+                path: FILE,
+                text: &text,
+            };
             let decoded = toft_appfile::decode(source, &told, &OnDisk(folder.clone()));
             Ok(decoded.map(|decoded| Loaded {
                 folder,
@@ -99,18 +120,27 @@ pub(crate) fn load(dir: &Path, overrides: &OverrideArgs) -> Result<Result<Loaded
             }))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => detect(folder, &told),
-        Err(error) => Err(Failure::new(format!("{} cannot be read", path.display()), chain(&error))),
+        Err(error) => Err(Failure::new(
+            format!("{} cannot be read", path.display()),
+            chain(&error),
+        )),
     }
 }
 
-fn detect(folder: PathBuf, told: &Overrides) -> Result<Result<Loaded, toft_appfile::Report>, Failure> {
+fn detect(
+    folder: PathBuf,
+    told: &Overrides,
+) -> Result<Result<Loaded, toft_appfile::Report>, Failure> {
     let found = toft_code::detect::detect(&folder).map_err(|error| {
         Failure::new(error.to_string(), error.why())
             .seen(error.evidence())
             .next(error.next())
             .id(code::Code::NOT_RECOGNISED)
     })?;
-    let source = Source { path: "(detected)", text: &found.text };
+    let source = Source {
+        path: "(detected)",
+        text: &found.text,
+    };
     let decoded = toft_appfile::decode_detected(source, told, &OnDisk(folder.clone()));
     Ok(decoded.map(|decoded| Loaded {
         folder,

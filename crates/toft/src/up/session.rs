@@ -6,12 +6,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use toft_link::{Link, LinkError};
 use toft_model::machine::{Bounds, OuterListener};
 use toft_model::message::{FromUp, ToUp, UpOrder};
 use toft_model::sandbox::Mode;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// A running keeper and the lifeline to it. When this is dropped the lifeline ends, and the keeper
 /// ends everything at once.
@@ -38,7 +38,11 @@ impl Session {
         listeners: Vec<OuterListener>,
     ) -> Result<(Self, Running), Failure> {
         let mut session = Self::spawn(state)?;
-        let order = UpOrder { state: state.to_owned(), bounds, listeners };
+        let order = UpOrder {
+            state: state.to_owned(),
+            bounds,
+            listeners,
+        };
         session.send(&order)?;
         match session.next().await {
             Some(ToUp::Running { api, mode }) => Ok((session, Running { api, mode })),
@@ -66,7 +70,10 @@ impl Session {
             .stdout(Stdio::null())
             .stderr(Stdio::from(words))
             .env_clear()
-            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
             .current_dir("/")
             // The terminal's Ctrl-C is for `up`, which then ends things in good order.
             .process_group(0)
@@ -76,7 +83,12 @@ impl Session {
         // SAFETY: the descriptor is owned by the `AsyncFd` from here on and never replaced.
         let wake = unsafe { AsyncFd::register_with_interest(second, Interest::READABLE) }
             .map_err(|e| failed(std::io::Error::from(e).to_string()))?;
-        Ok(Self { keeper, link: Link::new(ours), wake, log })
+        Ok(Self {
+            keeper,
+            link: Link::new(ours),
+            wake,
+            log,
+        })
     }
 
     fn send<M: serde::Serialize>(&mut self, message: &M) -> Result<(), Failure> {
@@ -99,7 +111,9 @@ impl Session {
                 Err(LinkError::Decode(_)) => continue,
                 Err(_) => return None,
             }
-            let Ok(mut ready) = self.wake.readable().await else { return None };
+            let Ok(mut ready) = self.wake.readable().await else {
+                return None;
+            };
             match self.link.recv() {
                 Ok(Some((message, _))) => return Some(message),
                 Ok(None) => ready.clear_ready(),

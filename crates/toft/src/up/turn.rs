@@ -1,27 +1,27 @@
 //! The one loop of `toft up`: signals, saves, events, log lines and the keeper's words, in one order.
 
+use super::UpArgs;
 use super::answers::first_answer;
 use super::code::{Changes, State};
 use super::order::{self, Resolver};
 use super::project::Project;
 use super::session::{Running, Session};
 use super::words::{self, Around, duration_words};
-use super::UpArgs;
 use crate::failure::{Failure, chain};
 use crate::say::{Ink, Screen};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::sleep_until;
 use toft_agent::resolve::local_host;
 use toft_api::{AppOrder, Client, ClientError, Events, LogLine, RunOrder};
+use toft_model::InstanceId;
 use toft_model::event::{Event, What};
 use toft_model::frame::{Flags, Frame, Head, Stream};
 use toft_model::message::ToUp;
 use toft_model::sandbox::Mode;
-use toft_model::InstanceId;
 use toft_observe::render::{self, Look};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::sleep_until;
 
 /// How long the folder must be quiet before a save counts as whole.
 const QUIET: Duration = Duration::from_millis(15);
@@ -40,7 +40,8 @@ pub(crate) struct Signals {
 impl Signals {
     /// Takes them over from here on.
     pub(crate) fn watch() -> Result<Self, Failure> {
-        let take = |kind| signal(kind).map_err(|e| Failure::new("signals cannot be watched", chain(&e)));
+        let take =
+            |kind| signal(kind).map_err(|e| Failure::new("signals cannot be watched", chain(&e)));
         Ok(Self {
             interrupt: take(SignalKind::interrupt())?,
             terminate: take(SignalKind::terminate())?,
@@ -99,7 +100,10 @@ pub(crate) struct Up {
     noted: BTreeSet<String>,
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the shell that reads the clock of `toft up`")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the shell that reads the clock of `toft up`"
+)]
 fn now() -> Instant {
     Instant::now()
 }
@@ -167,7 +171,9 @@ impl Up {
     }
 
     async fn meet(&mut self, signals: &mut Signals) -> Met {
-        let quiet_at = self.burst.map(|(first, last)| (last + QUIET).min(first + BURST));
+        let quiet_at = self
+            .burst
+            .map(|(first, last)| (last + QUIET).min(first + BURST));
         let quiet = async {
             match quiet_at {
                 Some(at) => sleep_until(at.into()).await,
@@ -198,9 +204,14 @@ impl Up {
                     continue;
                 }
             }
-            self.lines = self.client.logs(&self.project.spec.name, false).await.map_err(api)?;
+            self.lines = self
+                .client
+                .logs(&self.project.spec.name, false)
+                .await
+                .map_err(api)?;
             self.building = None;
-            self.screen.step(Ink::Faint, "note", "the server was started again");
+            self.screen
+                .step(Ink::Faint, "note", "the server was started again");
             if let Some(order) = self.ordered.take() {
                 self.release(order).await;
             }
@@ -210,7 +221,11 @@ impl Up {
 
     fn keeper_said(&self, message: &ToUp) {
         if let ToUp::RoleEnded(role, outcome) = message {
-            let line = format!("{} ended with {} and was started again", role.as_str(), outcome.end);
+            let line = format!(
+                "{} ended with {} and was started again",
+                role.as_str(),
+                outcome.end
+            );
             self.screen.step(Ink::Bad, "toft", &line);
         }
     }
@@ -251,7 +266,9 @@ impl Up {
         if !self.state.must_build(&self.project, &changes) {
             return self.collect_and_release().await;
         }
-        let ordered = self.resolver.build(&self.project, &self.state, &build, self.mode);
+        let ordered = self
+            .resolver
+            .build(&self.project, &self.state, &build, self.mode);
         let spec = match ordered {
             Ok((spec, notes)) => {
                 self.note(notes);
@@ -265,10 +282,15 @@ impl Up {
         if let Err(failure) = self.grant() {
             return failure.print(&self.screen);
         }
-        self.screen.step(Ink::Busy, "building", &build.run.to_string());
+        self.screen
+            .step(Ink::Busy, "building", &build.run.to_string());
         match self.client.run(&RunOrder { spec }).await {
             Ok(run) => {
-                self.building = Some(Building { id: run.instance, started: now(), cancelled: false });
+                self.building = Some(Building {
+                    id: run.instance,
+                    started: now(),
+                    cancelled: false,
+                });
             }
             Err(error) => {
                 Failure::new("the build could not be ordered", chain(&error)).print(&self.screen);
@@ -301,7 +323,11 @@ impl Up {
     async fn collect_and_release(&mut self) {
         match self.collect() {
             Ok(order) if self.ordered.as_ref() == Some(&order) => {
-                self.screen.step(Ink::Faint, "same", "nothing that the app runs by has changed");
+                self.screen.step(
+                    Ink::Faint,
+                    "same",
+                    "nothing that the app runs by has changed",
+                );
             }
             Ok(order) => self.release(order).await,
             Err(failure) => {
@@ -313,7 +339,9 @@ impl Up {
 
     fn collect(&mut self) -> Result<AppOrder, Failure> {
         let tree = self.state.collect(&self.project)?;
-        let (order, notes) = self.resolver.release(&self.project, &self.state, &tree, self.mode)?;
+        let (order, notes) = self
+            .resolver
+            .release(&self.project, &self.state, &tree, self.mode)?;
         self.note(notes);
         self.grant()?;
         Ok(order)
@@ -322,7 +350,9 @@ impl Up {
     async fn release(&mut self, order: AppOrder) {
         match self.client.release(&order).await {
             Ok(_) => self.ordered = Some(order),
-            Err(error) => Failure::new("the release could not be ordered", chain(&error)).print(&self.screen),
+            Err(error) => {
+                Failure::new("the release could not be ordered", chain(&error)).print(&self.screen)
+            }
         }
     }
 
@@ -335,35 +365,59 @@ impl Up {
         let failure = words::failure(&around, &event.what);
         match event.what {
             What::Starting { instance, reason } => {
-                self.screen.step(Ink::Busy, "starting", &format!("{}: {reason}", instance.short()));
+                self.screen.step(
+                    Ink::Busy,
+                    "starting",
+                    &format!("{}: {reason}", instance.short()),
+                );
             }
-            What::Waiting { instance, probe, listening } => {
+            What::Waiting {
+                instance,
+                probe,
+                listening,
+            } => {
                 for line in words::waiting(&around, &instance, &probe, listening.as_ref()) {
                     self.screen.step(Ink::Faint, "waiting", &line);
                 }
             }
             What::Ready { instance, after_ms } => {
                 let after = duration_words(Duration::from_millis(after_ms));
-                self.screen.step(Ink::Good, "ready", &format!("{} after {after}", instance.short()));
+                self.screen.step(
+                    Ink::Good,
+                    "ready",
+                    &format!("{} after {after}", instance.short()),
+                );
             }
             What::Serving { .. } => self.serving().await,
-            What::RunEnded { instance, outcome, .. } => {
+            What::RunEnded {
+                instance, outcome, ..
+            } => {
                 self.build_ended(&instance, failure, &outcome).await;
             }
             What::RestartIn { instance, ms } => {
                 let wait = duration_words(Duration::from_millis(ms));
-                self.screen.step(Ink::Busy, "restart", &format!("{} in {wait}", instance.short()));
+                self.screen.step(
+                    Ink::Busy,
+                    "restart",
+                    &format!("{} in {wait}", instance.short()),
+                );
             }
             What::GivenUp { keeps, reason, .. } => {
                 // It will be ordered anew by the next save even if nothing else changes.
                 self.ordered = None;
                 if keeps.is_some() {
-                    self.screen.step(Ink::Bad, "kept", &format!("the one before goes on serving ({reason})"));
+                    self.screen.step(
+                        Ink::Bad,
+                        "kept",
+                        &format!("the one before goes on serving ({reason})"),
+                    );
                 } else {
                     self.keeps();
                 }
             }
-            What::Refused { instance, .. } if self.building.as_ref().is_some_and(|b| b.id == instance) => {
+            What::Refused { instance, .. }
+                if self.building.as_ref().is_some_and(|b| b.id == instance) =>
+            {
                 self.building = None;
                 if let Some(failure) = failure {
                     failure.print(&self.screen);
@@ -395,7 +449,9 @@ impl Up {
         failure: Option<Failure>,
         outcome: &toft_model::instance::Outcome,
     ) {
-        let Some(building) = self.building.take_if(|b| &b.id == id) else { return };
+        let Some(building) = self.building.take_if(|b| &b.id == id) else {
+            return;
+        };
         if building.cancelled {
             self.state.build_failed();
             return self.rebuild(false).await;
@@ -424,7 +480,11 @@ impl Up {
 
     async fn serving(&mut self) {
         let name = self.project.spec.name.clone();
-        if self.ordered.as_ref().is_some_and(|order| order.routes.is_empty()) {
+        if self
+            .ordered
+            .as_ref()
+            .is_some_and(|order| order.routes.is_empty())
+        {
             self.screen.announce("running", name.as_str());
             self.served = true;
             return;
@@ -433,7 +493,8 @@ impl Up {
         let port = self.address.port();
         let took = duration_words(now().duration_since(self.working_since));
         if self.served {
-            self.screen.step(Ink::Good, "swapped", &format!("{took} after the save"));
+            self.screen
+                .step(Ink::Good, "swapped", &format!("{took} after the save"));
             return;
         }
         match first_answer(self.address, &format!("{host}:{port}")).await {
@@ -444,9 +505,12 @@ impl Up {
                     &format!("http://{}  and  http://{host}:{port}", self.address),
                 );
             }
-            Err(met) => Failure::new("the app is ready, but does not answer through the router", met)
-                .next(format!("curl -v http://{}/", self.address))
-                .print(&self.screen),
+            Err(met) => Failure::new(
+                "the app is ready, but does not answer through the router",
+                met,
+            )
+            .next(format!("curl -v http://{}/", self.address))
+            .print(&self.screen),
         }
     }
 
@@ -463,16 +527,30 @@ impl Up {
             stream,
             flags: Flags::default(),
         };
-        let frame = Frame { head, text: line.text.clone().into_bytes() };
+        let frame = Frame {
+            head,
+            text: line.text.clone().into_bytes(),
+        };
         let is_build = line.instance.process.as_str() == order::BUILD;
-        let name = if is_build { order::BUILD.to_owned() } else { line.instance.short() };
-        let look = Look { colour: self.screen.colour_out, name_columns: 9 };
+        let name = if is_build {
+            order::BUILD.to_owned()
+        } else {
+            line.instance.short()
+        };
+        let look = Look {
+            colour: self.screen.colour_out,
+            name_columns: 9,
+        };
         self.screen.data(&render::line(look, &name, &frame));
     }
 
     /// Ends everything in good order; a second signal ends it at once.
     async fn end(mut self, signal: &str, mut signals: Signals) -> Result<bool, Failure> {
-        self.screen.step(Ink::Faint, "ending", &format!("{signal}: stopping what runs"));
+        self.screen.step(
+            Ink::Faint,
+            "ending",
+            &format!("{signal}: stopping what runs"),
+        );
         self.session.ask_end();
         tokio::select! {
             () = self.session.wait_for_end() => {}

@@ -26,7 +26,11 @@ pub(crate) fn failure(around: &Around<'_>, what: &What) -> Option<Failure> {
     let failure = match what {
         What::Refused { instance, refusal } => {
             let failure = Failure::new(
-                format!("{} could not be started: {}", instance.short(), refusal.step),
+                format!(
+                    "{} could not be started: {}",
+                    instance.short(),
+                    refusal.step
+                ),
                 refusal.cause.clone(),
             );
             match &refusal.cure {
@@ -34,9 +38,18 @@ pub(crate) fn failure(around: &Around<'_>, what: &What) -> Option<Failure> {
                 None => failure.next("toft doctor"),
             }
         }
-        What::Exited { instance, outcome, last } => ended(around, instance, outcome, last),
+        What::Exited {
+            instance,
+            outcome,
+            last,
+        } => ended(around, instance, outcome, last),
         What::RunEnded { outcome, last, .. } => build(around, outcome, last),
-        What::Late { instance, probe, listening, last } => {
+        What::Late {
+            instance,
+            probe,
+            listening,
+            last,
+        } => {
             let within = duration_text(process(around, &instance.process)?.ready_within);
             let failure = Failure::new(
                 format!("{} was not ready within {within}", instance.short()),
@@ -74,7 +87,10 @@ pub(crate) fn waiting(
     lines
 }
 
-fn process<'a>(around: &Around<'a>, name: &ProcessName) -> Option<&'a toft_model::app::ProcessSpec> {
+fn process<'a>(
+    around: &Around<'a>,
+    name: &ProcessName,
+) -> Option<&'a toft_model::app::ProcessSpec> {
     around.spec.processes.get(name)
 }
 
@@ -89,11 +105,20 @@ fn wanted_port(around: &Around<'_>, name: &ProcessName) -> Option<u16> {
 }
 
 fn list(listening: &Listening) -> String {
-    listening.tcp.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    listening
+        .tcp
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn distinct_ports(listening: &Listening) -> Vec<u16> {
-    let mut ports: Vec<u16> = listening.tcp.iter().map(std::net::SocketAddr::port).collect();
+    let mut ports: Vec<u16> = listening
+        .tcp
+        .iter()
+        .map(std::net::SocketAddr::port)
+        .collect();
     ports.sort_unstable();
     ports.dedup();
     ports
@@ -115,37 +140,65 @@ fn sockets(
     listening: Option<&Listening>,
 ) -> Failure {
     let Some(port) = wanted_port(around, &instance.process) else {
-        return failure.next(format!("make it say so in time, or raise ready_within under [process.{}]", instance.process));
+        return failure.next(format!(
+            "make it say so in time, or raise ready_within under [process.{}]",
+            instance.process
+        ));
     };
     match listening {
-        None => failure.next(format!("raise ready_within under [process.{}], if it needs longer", instance.process)),
+        None => failure.next(format!(
+            "raise ready_within under [process.{}], if it needs longer",
+            instance.process
+        )),
         Some(heard) if heard.tcp.is_empty() => failure
             .seen("it listens on nothing")
             .next(format!("let the program bind {port} (it has it in PORT)")),
         Some(heard) => {
             let failure = failure.seen(format!("it listens on {}", list(heard)));
             match distinct_ports(heard)[..] {
-                [only] if only != port => failure.next(cure_port(around, &instance.process, only, port)),
-                _ => failure.next(format!("see what it answers on port {port}, or change `ready` under [process.{}]", instance.process)),
+                [only] if only != port => {
+                    failure.next(cure_port(around, &instance.process, only, port))
+                }
+                _ => failure.next(format!(
+                    "see what it answers on port {port}, or change `ready` under [process.{}]",
+                    instance.process
+                )),
             }
         }
     }
 }
 
-fn ended(around: &Around<'_>, instance: &InstanceId, outcome: &Outcome, last: &[String]) -> Failure {
+fn ended(
+    around: &Around<'_>,
+    instance: &InstanceId,
+    outcome: &Outcome,
+    last: &[String],
+) -> Failure {
     let name = instance.short();
     let lived = duration_words(outcome.lived);
     let limit = process(around, &instance.process).and_then(|p| p.limits.memory);
     let failure = if outcome.oom_kills > 0 {
-        let limit = limit.map_or_else(|| "its memory".to_owned(), |bytes| format!("its memory limit of {bytes}"));
+        let limit = limit.map_or_else(
+            || "its memory".to_owned(),
+            |bytes| format!("its memory limit of {bytes}"),
+        );
         Failure::new(
             format!("{name} ran out of memory after {lived}"),
-            format!("the kernel killed in it because {limit} was full ({})", outcome.end),
+            format!(
+                "the kernel killed in it because {limit} was full ({})",
+                outcome.end
+            ),
         )
-        .next(format!("raise memory under [process.{}.limits], or find what grows", instance.process))
+        .next(format!(
+            "raise memory under [process.{}.limits], or find what grows",
+            instance.process
+        ))
     } else {
-        Failure::new(format!("{name} ended by itself after {lived}"), why(outcome.end))
-            .next(next_after_end(around, instance, outcome.end))
+        Failure::new(
+            format!("{name} ended by itself after {lived}"),
+            why(outcome.end),
+        )
+        .next(next_after_end(around, instance, outcome.end))
     };
     let failure = match (limit, around.mode) {
         (Some(bytes), Mode::User) if outcome.oom_kills == 0 && !matches!(outcome.end, End::Code(0)) => failure.seen(
@@ -168,9 +221,13 @@ fn why(end: End) -> String {
 
 fn next_after_end(around: &Around<'_>, instance: &InstanceId, end: End) -> String {
     match end {
-        End::Code(0) => format!("let the program stay in the foreground, or write restart = \"never\" under [process.{}]", instance.process),
+        End::Code(0) => format!(
+            "let the program stay in the foreground, or write restart = \"never\" under [process.{}]",
+            instance.process
+        ),
         End::Code(126 | 127) => {
-            let command = process(around, &instance.process).map_or_else(String::new, |p| p.run.to_string());
+            let command =
+                process(around, &instance.process).map_or_else(String::new, |p| p.run.to_string());
             format!("check `run = \"{command}\"` and the `use` sets: toft use list")
         }
         _ => "correct the program and save: it is started again".to_owned(),
@@ -178,10 +235,17 @@ fn next_after_end(around: &Around<'_>, instance: &InstanceId, end: End) -> Strin
 }
 
 fn build(around: &Around<'_>, outcome: &Outcome, last: &[String]) -> Failure {
-    let command = around.build.clone().unwrap_or_else(|| "the build".to_owned());
+    let command = around
+        .build
+        .clone()
+        .unwrap_or_else(|| "the build".to_owned());
     let failure = Failure::new(format!("`{command}` failed"), outcome.end.to_string())
         .next("correct it and save: it is built again");
-    if last.is_empty() { failure.seen("it said nothing") } else { failure }
+    if last.is_empty() {
+        failure.seen("it said nothing")
+    } else {
+        failure
+    }
 }
 
 fn said(failure: Failure, last: &[String]) -> Failure {
@@ -201,5 +265,9 @@ fn said(failure: Failure, last: &[String]) -> Failure {
 /// A span as people say it: `12 ms`, `3.4 s`.
 pub(crate) fn duration_words(span: std::time::Duration) -> String {
     let ms = span.as_millis();
-    if ms < 1000 { format!("{ms} ms") } else { format!("{}.{} s", ms / 1000, ms % 1000 / 100) }
+    if ms < 1000 {
+        format!("{ms} ms")
+    } else {
+        format!("{}.{} s", ms / 1000, ms % 1000 / 100)
+    }
 }
