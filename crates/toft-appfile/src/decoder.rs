@@ -69,6 +69,17 @@ impl<'n> Fields<'n> {
         Some(d.item(&self.path, entry))
     }
 
+    /// The value of a key that may be given, as `read` understands it.
+    pub(crate) fn read<T>(
+        &mut self,
+        d: &mut Decoder<'_>,
+        key: &'static str,
+        read: impl FnOnce(&mut Decoder<'_>, &Item<'n>) -> Option<T>,
+    ) -> Option<T> {
+        let item = self.get(d, key)?;
+        read(d, &item)
+    }
+
     /// A key that must be given.
     pub(crate) fn require(&mut self, d: &mut Decoder<'_>, key: &'static str) -> Option<Item<'n>> {
         let item = self.get(d, key);

@@ -26,8 +26,8 @@ pub struct Counts {
     pub ignored: Vec<String>,
 }
 
-/// The texts that are mutated, and what is accepted of each.
-fn examples() -> Vec<(&'static str, Capabilities)> {
+/// The texts that [`prove`] mutates, and what is accepted of each.
+pub fn examples() -> Vec<(&'static str, Capabilities)> {
     vec![
         (
             include_str!("../examples-text/whole.toml"),
@@ -48,9 +48,17 @@ fn examples() -> Vec<(&'static str, Capabilities)> {
     ]
 }
 
-/// Judges `number` mutants. The same seed makes the same mutants.
+/// Judges `number` mutants of [`examples`]. The same seed makes the same mutants.
 pub fn prove(seed: u64, number: usize) -> Counts {
-    let examples = examples();
+    prove_over(&examples(), seed, number)
+}
+
+/// Judges `number` mutants of these texts, each of which must be a good app file.
+///
+/// # Panics
+///
+/// When a text is not good as it stands.
+pub fn prove_over(examples: &[(&str, Capabilities)], seed: u64, number: usize) -> Counts {
     let texts: Vec<&str> = examples.iter().map(|(text, _)| *text).collect();
     let judges: Vec<Judge> = examples
         .iter()

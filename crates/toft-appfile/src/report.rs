@@ -122,12 +122,8 @@ impl Report {
         }
     }
 
-    /// As people read it: each mistake with the lines that it is about, and a sum at the end. Empty when
-    /// there is none.
+    /// As people read it: each mistake with the lines that it is about, and a blank line behind it.
     pub fn render(&self, color: bool) -> String {
-        if self.is_empty() {
-            return String::new();
-        }
         let renderer = if color {
             Renderer::styled()
         } else {
@@ -139,16 +135,7 @@ impl Report {
             out.push_str(&renderer.render(&[self.group(mistake)]));
             out.push_str("\n\n");
         }
-        out.push_str(&self.sum());
         out
-    }
-
-    fn sum(&self) -> String {
-        let one = if self.warning { "warning" } else { "mistake" };
-        match self.len() {
-            1 => format!("1 {one}"),
-            n => format!("{n} {one}s"),
-        }
     }
 
     fn group<'m>(&'m self, mistake: &'m Mistake) -> Group<'m> {

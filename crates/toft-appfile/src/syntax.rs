@@ -1,8 +1,14 @@
 //! TOML text to a tree. Each statement is read by the `toml` crate on its own and put into the
 //! tree here, so that one mistake hides neither the next one nor what the file means otherwise.
 
+#[cfg(test)]
+mod agree;
+#[cfg(test)]
+mod tests;
+mod words;
+
 use crate::mistake::Mistake;
-use crate::node::{Entry, Made, Node, Table, Value, text_literal};
+use crate::node::{Entry, Made, Node, Table, Value};
 use crate::source::Place;
 use crate::statement::{self, Statement};
 use std::ops::Range;
@@ -329,12 +335,14 @@ impl Reader<'_> {
     fn report(&mut self, span: &Range<usize>) {
         let text = &self.text[span.clone()];
         let (_, errors) = DeTable::parse_recoverable(text);
-        let Some(error) = pick(&errors) else { return };
+        let Some(error) = words::pick(&errors) else {
+            return;
+        };
         let found = error.span().unwrap_or(0..0);
         let found = found.start.min(text.len())..found.end.min(text.len());
         let at = self.place(span.start + found.start..span.start + found.end);
         self.mistakes
-            .push(explain(error.message(), text, &found, at));
+            .push(words::explain(error.message(), text, &found, at));
     }
 
     /// The whole text once more, for rules that no single statement breaks.
@@ -377,246 +385,4 @@ fn descend<'t>(
 fn dotted(keys: &[&str]) -> String {
     keys.iter()
         .fold(String::new(), |path, key| crate::node::join(&path, key))
-}
-
-/// The error that says most: what follows a value explains the rest of its line.
-fn pick(errors: &[Error]) -> Option<&Error> {
-    errors
-        .iter()
-        .find(|error| error.message().starts_with("unexpected key or value"))
-        .or_else(|| {
-            errors
-                .iter()
-                .find(|error| error.message().starts_with("invalid unquoted key"))
-        })
-        .or_else(|| {
-            errors
-                .iter()
-                .min_by_key(|error| error.span().map_or(0, |span| span.start))
-        })
-}
-
-/// Turns the parser's words into ours.
-fn explain(message: &str, text: &str, found: &Range<usize>, at: Place) -> Mistake {
-    let said = text.get(found.clone()).unwrap_or_default();
-    if said.is_empty() && message.starts_with("string values must be quoted") {
-        return Mistake::syntax(at, "a key without a value", "a value is missing after `=`");
-    }
-    if message.starts_with("string values must be quoted") || message.starts_with("invalid boolean")
-    {
-        if numbers(said) {
-            return Mistake::syntax(
-                at,
-                "something follows the value",
-                "one value, or a list in `[ ]`",
-            );
-        }
-        return Mistake::syntax(at, "a text stands in quotes", "quotes are missing here")
-            .meant(Some(text_literal(said)));
-    }
-    if message.starts_with("unexpected key or value") {
-        return Mistake::syntax(
-            at,
-            "something follows the value",
-            "each key stands on a line of its own",
-        )
-        .help("a text with spaces in it stands in quotes");
-    }
-    if message.starts_with("key with no value") {
-        return Mistake::syntax(at, "a key without a value", "`= …` is missing here");
-    }
-    if message.starts_with("invalid basic string") || message.starts_with("invalid literal string")
-    {
-        return Mistake::syntax(
-            at,
-            "a text that does not end on its line",
-            "the closing quote is missing",
-        );
-    }
-    if message.starts_with("unclosed table") {
-        return Mistake::syntax(at, "a header that is not closed", "the `]` is missing");
-    }
-    if message.starts_with("invalid unquoted key") {
-        return Mistake::syntax(
-            at,
-            "a key with this character stands in quotes",
-            "not part of a bare key",
-        )
-        .help("a key and its value are joined by `=`: `count = 2`");
-    }
-    let (title, label) = message.split_once(", expected ").unwrap_or((message, ""));
-    let label = if label.is_empty() {
-        "here".to_owned()
-    } else {
-        format!("expected {label}")
-    };
-    Mistake::syntax(at, title, label)
-}
-
-/// Whether a bare text is made of several numbers.
-fn numbers(text: &str) -> bool {
-    let mut words = text.split_whitespace();
-    words.clone().count() > 1
-        && words.all(|word| word.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
-}
-
-#[cfg(test)]
-mod agree;
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The tree in one line, and each mistake's place and title.
-    fn check(text: &str) -> (String, Vec<String>) {
-        let mut mistakes = Vec::new();
-        let table = read(0, text, &mut mistakes);
-        let said = mistakes
-            .iter()
-            .map(|m| format!("{}..{} {}", m.at.start, m.at.end, m.title))
-            .collect();
-        (show(&Value::Table(table)), said)
-    }
-
-    fn show(value: &Value) -> String {
-        match value {
-            Value::Text(text) => format!("{text:?}"),
-            Value::Integer(number) => number.to_string(),
-            Value::Float(number) => number.to_string(),
-            Value::Boolean(yes) => yes.to_string(),
-            Value::Moment => "moment".into(),
-            Value::Broken => "?".into(),
-            Value::List(list) => {
-                let items: Vec<String> = list.iter().map(|node| show(&node.value)).collect();
-                format!("[{}]", items.join(" "))
-            }
-            Value::Table(table) => {
-                let items: Vec<String> = table
-                    .entries
-                    .iter()
-                    .map(|entry| format!("{}={}", entry.key, show(&entry.node.value)))
-                    .collect();
-                format!("{{{}}}", items.join(" "))
-            }
-        }
-    }
-
-    #[test]
-    fn a_good_text_is_a_tree_in_its_own_order() {
-        let (tree, said) =
-            check("b = 1_000\na.x = 'q'\n[t.u]\nc = [1, 2.5]\n[t]\nd = { e = true }\n[t.u.v]\n");
-        assert_eq!(
-            tree,
-            "{b=1000 a={x=\"q\"} t={u={c=[1 2.5] v={}} d={e=true}}}"
-        );
-        assert!(said.is_empty(), "{said:?}");
-    }
-
-    #[test]
-    fn line_ends_and_a_mark_in_front_are_no_part_of_it() {
-        let (tree, said) = check("\u{feff}a = 1\r\n[t]\r\nb = [\r\n  1,\r\n]\r\n");
-        assert_eq!(tree, "{a=1 t={b=[1]}}");
-        assert!(said.is_empty(), "{said:?}");
-    }
-
-    #[test]
-    fn what_nests_without_end_is_refused() {
-        let (tree, said) = check(&format!("{}a = 1\nb = 1", "a.".repeat(100_000)));
-        assert_eq!((tree.as_str(), said.len()), ("{b=1}", 1));
-        let (_, said) = check(&format!(
-            "a = {}1{}\nb = 1",
-            "[".repeat(100_000),
-            "]".repeat(100_000)
-        ));
-        assert!(!said.is_empty());
-    }
-
-    #[test]
-    fn a_broken_statement_hides_no_other() {
-        for (text, tree, mistakes) in [
-            (
-                "foo\nbar = 1\n",
-                "{foo=? bar=1}",
-                "3..3 a key without a value",
-            ),
-            (
-                "a = \"x\nb = 1\n",
-                "{a=? b=1}",
-                "6..6 a text that does not end on its line",
-            ),
-            (
-                "m = 256MiB\nb = 1",
-                "{m=? b=1}",
-                "4..10 a text stands in quotes",
-            ),
-            (
-                "a = tcp\nb = 1",
-                "{a=? b=1}",
-                "4..7 a text stands in quotes",
-            ),
-            (
-                "a = 1 2\nb = 1",
-                "{a=? b=1}",
-                "4..7 something follows the value",
-            ),
-            (
-                "a = [1, 2\nb = 3\n[t]\nc = 1",
-                "{a=? b=3 t={c=1}}",
-                "4..5 this `[` has no end",
-            ),
-            (
-                "a = { b = 1\n[t]\nd = 1",
-                "{a=? t={d=1}}",
-                "4..5 this `{` has no end",
-            ),
-            (
-                "[t\na = 1\n[u]\nb = 1",
-                "{t={a=1} u={b=1}}",
-                "2..2 a header that is not closed",
-            ),
-            (
-                "a: 1\nc = 1",
-                "{a=? c=1}",
-                "1..2 a key with this character stands in quotes",
-            ),
-            ("a =\nc = 1", "{a=? c=1}", "3..3 a key without a value"),
-            (
-                "a = 1 b = 2\nc = 1",
-                "{a=? c=1}",
-                "8..8 something follows the value",
-            ),
-            (
-                "[[t]]\na = 1",
-                "{t={a=1}}",
-                "0..5 the app file has no lists of tables",
-            ),
-        ] {
-            assert_eq!(
-                check(text),
-                (tree.to_owned(), vec![mistakes.to_owned()]),
-                "{text}"
-            );
-        }
-    }
-
-    #[test]
-    fn twice_is_said_where_it_stands_again() {
-        for (text, mistake) in [
-            ("a = 1\na = 2", "6..7 `a` stands twice in one table"),
-            (
-                "[t]\na = 1\n[t]\na = 1",
-                "11..12 `[t]` stands twice in the file",
-            ),
-            (
-                "b.c = 1\n[b]\nd = 1",
-                "9..10 `[b]` stands twice in the file",
-            ),
-            (
-                "[a.b]\nc = 1\n[a]\nb.d = 1",
-                "18..19 `d` stands twice in one table",
-            ),
-            ("a = 1\n[a.b]\n", "9..10 `[a.b]` stands twice in the file"),
-        ] {
-            assert_eq!(check(text).1, [mistake], "{text}");
-        }
-    }
 }

@@ -35,15 +35,10 @@ pub(crate) fn app(
         }),
         None => no_process(d, start),
     };
-    let build = fields
-        .get(d, "build")
-        .and_then(|item| release::build(d, &item));
-    let release_spec = fields
-        .get(d, "release")
-        .and_then(|item| release::release(d, &item));
+    let build = fields.read(d, "build", release::build);
+    let release_spec = fields.read(d, "release", release::release);
     let deploy = fields
-        .get(d, "deploy")
-        .and_then(|item| release::deploy(d, &item))
+        .read(d, "deploy", release::deploy)
         .unwrap_or_default();
     let routes = fields
         .get(d, "route")
@@ -61,9 +56,7 @@ pub(crate) fn app(
         .get(d, "notify")
         .map(|item| release::notify(d, &item))
         .unwrap_or_default();
-    let test = fields
-        .get(d, "test")
-        .and_then(|item| release::test(d, &item));
+    let test = fields.read(d, "test", release::test);
     fields.finish(d);
     schedule::no_circles(d, root, &schedules);
     Some(AppSpec {

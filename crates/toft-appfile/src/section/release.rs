@@ -14,8 +14,8 @@ use toft_model::app::{BuildSpec, DeploySpec, NotifyTarget, Outside, ReleaseSpec,
 pub(super) fn build(d: &mut Decoder<'_>, item: &Item<'_>) -> Option<BuildSpec> {
     let mut f = d.fields(item)?;
     let run = run(d, &mut f);
-    let sets = f.get(d, "use").and_then(|item| sets(d, &item));
-    let connect = f.get(d, "connect").and_then(|item| reach(d, &item));
+    let sets = f.read(d, "use", sets);
+    let connect = f.read(d, "connect", reach);
     let cache = f.get(d, "cache").and_then(|item| {
         let items = d.list(&item, "[\"~/.cache/pip\"]")?;
         Some(
@@ -82,18 +82,9 @@ pub(super) fn deploy(d: &mut Decoder<'_>, item: &Item<'_>) -> Option<DeploySpec>
             .get(d, "at_once")
             .and_then(|item| d.whole(&item, 1..=10_000))
             .unwrap_or(default.at_once),
-        canary: f
-            .get(d, "canary")
-            .and_then(|item| canary(d, &item))
-            .unwrap_or(default.canary),
-        abort: f
-            .get(d, "abort")
-            .and_then(|item| abort(d, &item))
-            .unwrap_or(default.abort),
-        keep: f
-            .get(d, "keep")
-            .and_then(|item| keep(d, &item))
-            .unwrap_or(default.keep),
+        canary: f.read(d, "canary", canary).unwrap_or(default.canary),
+        abort: f.read(d, "abort", abort).unwrap_or(default.abort),
+        keep: f.read(d, "keep", keep).unwrap_or(default.keep),
     };
     f.finish(d);
     Some(spec)

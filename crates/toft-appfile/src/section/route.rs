@@ -48,7 +48,7 @@ fn route(d: &mut Decoder<'_>, mut f: Fields<'_>, from: Option<RouteFrom>) -> Opt
         let items = d.list(&item, "[\"eth0\"]")?;
         Some(items.iter().filter_map(|item| interface(d, item)).collect())
     });
-    let balance = f.get(d, "balance").and_then(|item| balance(d, &item));
+    let balance = f.read(d, "balance", balance);
     f.finish(d);
     Some(RouteSpec {
         from: from?,

@@ -19,26 +19,20 @@ pub(super) fn schedule(d: &mut Decoder<'_>, item: &Item<'_>) -> Option<ScheduleS
     d.needs(Ability::Schedule, item.key_at);
     let mut f = d.fields(item)?;
     let run = run(d, &mut f);
-    let after = f.get(d, "after").and_then(|item| after(d, &item));
+    let after = f.read(d, "after", after);
     let when = when(d, &mut f);
-    let zone = f.get(d, "zone").and_then(|item| zone(d, &item));
-    let overlap = f
-        .get(d, "overlap")
-        .and_then(|item| overlap(d, &item))
-        .unwrap_or_default();
-    let missed = f
-        .get(d, "missed")
-        .and_then(|item| missed(d, &item))
-        .unwrap_or_default();
+    let zone = f.read(d, "zone", zone);
+    let overlap = f.read(d, "overlap", overlap).unwrap_or_default();
+    let missed = f.read(d, "missed", missed).unwrap_or_default();
     let jitter = f
         .get(d, "jitter")
         .and_then(|item| span(d, &item, any_span()))
         .unwrap_or(Duration::ZERO);
-    let retries = f.get(d, "retries").and_then(|item| retries(d, &item));
+    let retries = f.read(d, "retries", retries);
     let limit = f
         .get(d, "limit")
         .and_then(|item| span(d, &item, real_span()));
-    let expect = f.get(d, "expect").and_then(|item| expect(d, &item));
+    let expect = f.read(d, "expect", expect);
     let like = like(d, &mut f);
     f.finish(d);
     Some(ScheduleSpec {

@@ -81,8 +81,6 @@ http = 9
        | ^^^^ and here again
        |
        = help: a label is unique in the app; `web` has it already
-
-    8 mistakes
     "#);
     assert_snapshot!(web("listen = { a = 80, b = 80, c = \"udp:80\" }"), @"E0110 two doors of one process listen on `80`: and here again");
     assert_snapshot!(web("listen = { a = \"udp:0\", b = \"udp:\", c = \"unix:x\", d = \"unix:/proc/x\" }"), @r#"
@@ -203,8 +201,6 @@ localhost = \"*:1\"
        |
     17 | localhost = "*:1"
        | ^^^^^^^^^ inside, this is the instance itself
-
-    12 mistakes
     "#);
 }
 
@@ -363,8 +359,6 @@ to = \"web/http\"
        |
     30 | [route."*.example.com"]
        |         ^^^^^^^^^^^^^ no wildcard here
-
-    16 mistakes
     "#);
 }
 
@@ -408,7 +402,5 @@ to = \"worker/http\"
       |
     9 | [process.third]
       |          ^^^^^ `run` is missing here
-
-    4 mistakes
     "#);
 }

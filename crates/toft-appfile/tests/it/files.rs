@@ -147,8 +147,6 @@ for = \"app\"
        |        ^^^ not one of its words
        |
        = help: it is `the app` or `each instance`
-
-    16 mistakes
     "#);
     assert_snapshot!(web("files.\"/a\" = \"read:../x\""), @"E0111 `../x` leads out of the app's folder: goes up past it");
     assert_snapshot!(web("files.\"/a\" = \"read:a/../../x\""), @"E0111 `a/../../x` leads out of the app's folder: goes up past it");
@@ -216,8 +214,6 @@ cache = [\"/var/cache\", \"~/../x\", \"~/\", \".\", \"~/.cargo\", \"../x\"]
       |                                                          ^^^^ goes up past it
       |
       = help: a relative path stays in the app's folder; what lies elsewhere is named by its absolute path
-
-    7 mistakes
     "#);
 }
 
@@ -257,7 +253,5 @@ process.web.files.\"/y\" = \"read:./gone\"
       |         ^^^^^^^ declared here
       |
       = help: give it to a process: `[process.NAME.files]` with `"/data" = "volume:uploads"`
-
-    2 warnings
     "#);
 }

@@ -69,8 +69,6 @@ fn the_value_of_a_key_is_checked_all_the_same() {
       |          ^^^^^^^^^^^^ how often is missing
       |
       = help: write something like `"tcp evry 10s every 10s"`
-
-    2 mistakes
     "#);
 }
 

@@ -83,8 +83,6 @@ fn six_mistakes_are_reported_at_once() {
        |        ^^^^^^^^^^ and here again
        |
        = help: put all its keys under one header
-
-    6 mistakes
     "#);
 }
 
@@ -177,8 +175,6 @@ fn an_empty_file_lacks_two_things() {
       | ^ `process` is missing here
       |
       = help: an app runs at least one process: `[process.web]` with `run = "…"`
-
-    2 mistakes
     "#);
 }
 

@@ -156,8 +156,6 @@ limit = \"0s\"
        |
     27 | limit = "0s"
        |          ^^ too short
-
-    17 mistakes
     "#);
 }
 
@@ -183,8 +181,6 @@ schedule.tail = { run = \"a\", after = \"x\" }
       |
     6 | schedule.own = { run = "a", after = "own" }
       |                                     ^^^^^ this closes the circle
-
-    2 mistakes
     "#);
 }
 
@@ -307,8 +303,6 @@ rnu = \"pytest\"
        | ^^^ not a key here
        |
        = help: did you mean `run`?
-
-    15 mistakes
     "#);
 }
 
@@ -362,7 +356,5 @@ replicas = 0
       |
     9 | replicas = 0
       |            ^ too small
-
-    5 mistakes
     "#);
 }

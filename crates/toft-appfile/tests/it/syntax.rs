@@ -65,8 +65,6 @@ A = \"2\"
        | - here first
     11 | A = "2"
        | ^ and here again
-
-    7 mistakes
     "#);
 }
 
@@ -116,7 +114,5 @@ ready = \"http\"
        |
        = help: it is `tcp`, `http:/`, `notify` or `run:`
        = help: did you mean `http:/`?
-
-    5 mistakes
     "#);
 }
