@@ -7,6 +7,7 @@
 
 use crate::poll::{Poll, Port};
 use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use toft_link::{Link, LinkError};
@@ -21,7 +22,8 @@ use toft_sandbox::{Input, sockets};
 const ORDER_WITHIN_MS: u32 = 10_000;
 /// Descriptors that come with every order to spawn, before the program's own.
 const FIXED: usize = 6;
-const LINK: u64 = 0;
+/// No order has this token.
+const LINK: u64 = u64::MAX;
 
 /// Why the spawner ended other than by the end of its link.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +57,7 @@ pub fn run(link: OwnedFd) -> Result<(), Error> {
     let system = |step| move |errno| Error::System { step, errno };
     let poll = Poll::new().map_err(system("make a poll set"))?;
     let port = Port::adopt(first, LINK, &poll).map_err(system("wait for the keeper"))?;
+    lower_open_files(order.open_files);
     cgroup::sweep_stale();
     let tree = Tree::detect(&order.cgroup);
     // Limits of the whole are a budget: where they cannot be set they are best effort.
@@ -68,6 +71,14 @@ pub fn run(link: OwnedFd) -> Result<(), Error> {
         views,
     };
     spawner.run()
+}
+
+/// What is cloned here inherits our limits: those that the caller had, not the keeper's.
+fn lower_open_files(count: u64) {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let current = Some(maximum.map_or(count, |most| most.min(count)));
+    // More open files than were meant are no way through a wall.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current, maximum });
 }
 
 struct Spawner {

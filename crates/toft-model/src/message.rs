@@ -334,6 +334,9 @@ pub struct SpawnerOrder {
     pub cgroup: String,
     /// Memory and processes of the whole, where a machine file sets them.
     pub limits: Limits,
+    /// Open files of an instance that asks for no other limit: what the caller had before the keeper
+    /// raised its own.
+    pub open_files: u64,
 }
 
 /// First packet to the logger.

@@ -155,7 +155,7 @@ impl Keeper {
         } else {
             Mode::User
         };
-        let files = raise_open_files();
+        let (files_before, files) = raise_open_files();
         let folder = Folder::open(&order.state)?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let listeners = order
@@ -191,6 +191,7 @@ impl Keeper {
                 mode,
                 cgroup,
                 limits: Limits::default(),
+                open_files: files_before,
             },
             logger: None,
             logger_order: LoggerOrder { uid: logger_uid },
@@ -319,21 +320,19 @@ impl Keeper {
     }
 }
 
-/// Lets this process open as many files as it ever may; how many.
-fn raise_open_files() -> u64 {
+/// Lets this process open as many files as it ever may; how many it could before, and can now.
+fn raise_open_files() -> (u64, u64) {
     const AT_LEAST: u64 = 1024;
-    let now = getrlimit(Resource::Nofile);
-    let most = now.maximum.unwrap_or(1 << 20);
-    let raised = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: Some(most),
-            maximum: Some(most),
-        },
-    );
-    if raised.is_ok() {
-        most
-    } else {
-        now.current.unwrap_or(AT_LEAST)
+    const AT_MOST: u64 = 1 << 20;
+    let found = getrlimit(Resource::Nofile);
+    let before = found.current.unwrap_or(AT_MOST).max(AT_LEAST);
+    let most = found.maximum.unwrap_or(AT_MOST);
+    let raised = Rlimit {
+        current: Some(most),
+        maximum: Some(most),
+    };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => (before, most),
+        Err(_) => (before, before),
     }
 }

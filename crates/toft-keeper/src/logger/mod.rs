@@ -11,6 +11,7 @@ use crate::poll::{Poll, Port};
 use crate::system;
 use lines::Splitter;
 use rustix::io::Errno;
+use rustix::thread::{CapabilitySet, CapabilitySets};
 use source::{At, LOSS_TOLD_EVERY, Source};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -88,7 +89,19 @@ fn drop_rights(uid: Option<u32>) -> Result<(), Errno> {
         // The change of user cleared it.
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     }
-    rustix::thread::set_no_new_privs(true)
+    let none = CapabilitySet::empty();
+    let sets = CapabilitySets {
+        effective: none,
+        permitted: none,
+        inheritable: none,
+    };
+    rustix::thread::set_capabilities(None, sets)?;
+    rustix::thread::set_no_new_privs(true)?;
+    match system::close_the_world() {
+        // A kernel without Landlock: no rights are left all the same.
+        Err(Errno::NOSYS | Errno::OPNOTSUPP) => Ok(()),
+        other => other,
+    }
 }
 
 struct Pipe {

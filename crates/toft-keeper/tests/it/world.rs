@@ -390,8 +390,13 @@ pub(crate) fn descendants(of: u32) -> BTreeSet<u32> {
     }
 }
 
+/// Whether a process runs. One that has ended and waits to be reaped by the machine's init does not.
 pub(crate) fn is_alive(pid: u32) -> bool {
-    Path::new(&format!("/proc/{pid}")).exists()
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let rest = stat.rsplit(')').next().unwrap_or_default();
+    rest.split_whitespace()
+        .next()
+        .is_some_and(|state| state != "Z")
 }
 
 /// Cgroups that a keeper with this process id made, in all hierarchies.

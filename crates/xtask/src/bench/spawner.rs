@@ -48,12 +48,13 @@ impl Spawner {
                 mode: Mode::Root,
                 cgroup,
                 limits: Limits::default(),
+                open_files: 1024,
             },
             vec![],
         )?;
         link.send(
             &ToSpawner::Prepare {
-                token: 0,
+                token: 1,
                 view: view(shown),
             },
             vec![],
