@@ -6,4 +6,5 @@
 
 pub mod copy;
 pub mod detect;
+mod paths;
 pub mod sets;

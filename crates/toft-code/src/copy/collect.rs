@@ -10,10 +10,10 @@ use super::scan::{self, Found, Odd, Scan, open_file_below, open_root};
 use super::skip::Policy;
 use super::stamp::Stamp;
 use super::sync::Note;
+use crate::paths::PathMap;
 use rustix::fs::{AtFlags, FlockOperation, Mode, fchmod, flock, fstat, statat};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
@@ -200,7 +200,7 @@ struct Collecting<'a> {
     index_path: PathBuf,
     old: Ledger<Known>,
     new: Ledger<Known>,
-    entries: BTreeMap<PathBuf, Entry>,
+    entries: PathMap<Entry>,
     result: Collected,
 }
 
@@ -218,9 +218,9 @@ impl<'a> Collecting<'a> {
             work: open_root(&work_path).map_err(|e| reading(e.into()))?,
             work_path,
             old: ledger::load(&index_path),
-            new: Ledger::new(),
+            new: Ledger::default(),
             index_path,
-            entries: BTreeMap::new(),
+            entries: PathMap::default(),
             result: Collected {
                 hash: String::new(),
                 path: PathBuf::new(),
@@ -326,7 +326,7 @@ impl<'a> Collecting<'a> {
                 .skip(1)
                 .filter(|parent| !parent.as_os_str().is_empty())
             {
-                self.entries.entry(parent.to_owned()).or_insert(Entry::Dir);
+                self.entries.insert_new(parent.to_owned(), Entry::Dir);
             }
             self.entries.insert(path, entry);
         }
@@ -335,7 +335,7 @@ impl<'a> Collecting<'a> {
     fn tree_hash(&self) -> Hash {
         let mut hasher = Sha256::new();
         hasher.update(b"toft tree 1\0");
-        for (path, entry) in &self.entries {
+        for (path, entry) in self.entries.iter() {
             let (kind, what): (&[u8], &[u8]) = match entry {
                 Entry::Dir => (b"d", b""),
                 Entry::Link(target) => (b"l", target.as_os_str().as_bytes()),
@@ -361,7 +361,7 @@ impl<'a> Collecting<'a> {
         let aside = self.store.path.join("tmp").join(hash);
         make_folder(&aside).map_err(|e| self.store.failed(&aside, e))?;
         let entries = std::mem::take(&mut self.entries);
-        for (path, entry) in &entries {
+        for (path, entry) in entries.iter() {
             let target = aside.join(path);
             let made = match entry {
                 Entry::Dir => make_folder(&target),

@@ -3,11 +3,11 @@
 //! It is a cache in all its uses: one that is missing, cut off or of another format reads as empty,
 //! and everything is looked at again.
 
-use std::collections::BTreeMap;
+use crate::paths::PathMap;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What is remembered about one path, in one line without a NUL byte.
 pub(super) trait Record: Sized {
@@ -17,7 +17,7 @@ pub(super) trait Record: Sized {
     fn read<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Option<Self>;
 }
 
-pub(super) type Ledger<R> = BTreeMap<PathBuf, R>;
+pub(super) type Ledger<R> = PathMap<R>;
 
 pub(super) fn load<R: Record>(file: &Path) -> Ledger<R> {
     std::fs::read(file)
@@ -31,7 +31,7 @@ fn parse<R: Record>(bytes: &[u8]) -> Option<Ledger<R>> {
     let body = bytes
         .strip_suffix(b"\0\0")?
         .strip_prefix(R::MAGIC.as_bytes())?;
-    let mut ledger = Ledger::new();
+    let mut ledger = Ledger::default();
     for line in body
         .split(|byte| *byte == 0)
         .filter(|line| !line.is_empty())
@@ -54,7 +54,7 @@ pub(super) fn save<R: Record>(file: &Path, ledger: &Ledger<R>) -> io::Result<()>
     let mut bytes = R::MAGIC.as_bytes().to_vec();
     bytes.push(0);
     let mut fields = String::new();
-    for (path, record) in ledger {
+    for (path, record) in ledger.iter() {
         fields.clear();
         record.write(&mut fields);
         bytes.extend_from_slice(fields.trim_end().as_bytes());
@@ -88,9 +88,9 @@ mod tests {
     fn a_ledger_is_whole_or_empty() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("ledger");
-        let mut ledger = Ledger::new();
+        let mut ledger = Ledger::default();
         ledger.insert(
-            PathBuf::from("a b/\n\tc"),
+            "a b/\n\tc".into(),
             Stamp {
                 size: 7,
                 mtime: -3,
@@ -105,8 +105,11 @@ mod tests {
             let cut = parse::<Stamp>(&bytes[..end]).unwrap_or_default();
             assert!(cut.is_empty(), "cut at {end}");
         }
-        save(&file, &Ledger::<Stamp>::new()).unwrap();
-        assert_eq!(load::<Stamp>(&file), Ledger::new());
-        assert_eq!(load::<Stamp>(&folder.path().join("none")), Ledger::new());
+        save(&file, &Ledger::<Stamp>::default()).unwrap();
+        assert_eq!(load::<Stamp>(&file), Ledger::default());
+        assert_eq!(
+            load::<Stamp>(&folder.path().join("none")),
+            Ledger::default()
+        );
     }
 }

@@ -191,7 +191,7 @@ impl Sync {
             owner,
             ledger_path,
             spare_path,
-            new: Ledger::new(),
+            new: Ledger::default(),
             now,
             changes: Changes::default(),
             last_parent: None,
@@ -203,13 +203,13 @@ impl Sync {
             Scan::run(&self.project, Policy::Sources).map_err(|failed| self.read_error(failed))?;
         self.note(&scan);
         let todo = self.decide(scan.entries)?;
-        let known: std::collections::HashSet<&Path> =
-            todo.iter().map(|(path, _)| path.as_path()).collect();
+        let known: std::collections::HashSet<&OsStr> =
+            todo.iter().map(|(path, _)| path.as_os_str()).collect();
         let gone: Vec<(PathBuf, Put)> = self
             .old
             .iter()
-            .filter(|(path, _)| !self.new.contains_key(*path) && !known.contains(path.as_path()))
-            .map(|(path, put)| (path.clone(), *put))
+            .filter(|(path, _)| !self.new.contains_key(path) && !known.contains(path.as_os_str()))
+            .map(|(path, put)| (path.to_owned(), *put))
             .collect();
         if !todo.is_empty() || !gone.is_empty() {
             self.promise(&todo)?;
@@ -280,7 +280,7 @@ impl Sync {
                 _ => None,
             };
             match put {
-                Some(put) => drop(self.new.insert(path, put)),
+                Some(put) => self.new.insert(path, put),
                 None => todo.push((path, found)),
             }
         }

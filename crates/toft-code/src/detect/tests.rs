@@ -356,10 +356,22 @@ fn a_procfile_says_what_is_started() {
 
 #[test]
 fn a_procfile_alone() {
-    assert_snapshot!(check(
-        "x",
-        &[("Procfile", "web: ./serve --fast\n"), ("serve", "")]
-    ));
+    let text = check("x", &[("Procfile", "web: ./serve --fast\n"), ("serve", "")]);
+    assert_snapshot!(text, @r##"
+    app with a Procfile; starts with ./serve --fast
+    ---
+    # app with a Procfile
+    #   Procfile  starts `web`
+    # Save this as toft.toml to change it.
+
+    app = "x"
+
+    [process.web]
+    run = "./serve --fast"
+
+    [process.web.listen]
+    http = 8080
+    "##);
 }
 
 #[test]

@@ -157,7 +157,7 @@ impl Status {
         let mut files = BTreeSet::new();
         for package in self.closure(name)? {
             for line in self.list(package)?.lines() {
-                if !NOT_READ.iter().any(|top| Path::new(line).starts_with(top)) {
+                if !is_not_read(line) {
                     files.insert(self.where_it_is(Path::new(line), package));
                 }
             }
@@ -203,6 +203,13 @@ impl Status {
                 .then(|| package.clone())
         })
     }
+}
+
+fn is_not_read(line: &str) -> bool {
+    NOT_READ.iter().any(|top| {
+        line.strip_prefix(top)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
 }
 
 fn native_architecture() -> &'static str {

@@ -342,6 +342,11 @@ impl<'a> Wanted<'a> {
             self.result.mounts = self.parts.binds_with_whole_usr();
             return Ok(self.result);
         }
+        // A tree that is there was made because there were too many binds.
+        if let Some((mounts, key)) = tree::find(&self.parts, mountpoints, state) {
+            (self.result.mounts, self.result.tree) = (mounts, Some(key));
+            return Ok(self.result);
+        }
         let binds = self.parts.binds();
         if parts::bind_count(&binds) <= tree::BINDS_MAX {
             self.result.mounts = binds;

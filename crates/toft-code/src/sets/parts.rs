@@ -1,5 +1,6 @@
 //! The parts of a view before they are mounts: which path shows which file of the machine.
 
+use crate::paths::PathMap;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
@@ -35,10 +36,15 @@ pub(super) enum Part {
 /// All parts, by their path inside.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Parts {
-    parts: BTreeMap<PathBuf, Part>,
+    parts: PathMap<Part>,
     /// What the machine has at a path, so that shared parents are looked at once.
-    seen: HashMap<PathBuf, Seen>,
+    seen: HashMap<OsString, Seen>,
+    /// Where a folder really is and which links lead there, since many parts share one.
+    folders: HashMap<OsString, Option<(PathBuf, Links)>>,
 }
+
+/// Links on the way to something, each with what it says.
+type Links = Vec<(PathBuf, PathBuf)>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Seen {
@@ -53,14 +59,14 @@ impl Parts {
         self.parts.is_empty()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&PathBuf, &Part)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Path, &Part)> {
         self.parts.iter()
     }
 
     /// Takes back what stands below a folder that another part brings.
     pub(super) fn forget_below(&mut self, top: &Path) {
         self.parts
-            .retain(|target, _| target == top || !target.starts_with(top));
+            .retain(|target| target == top || !target.starts_with(top));
     }
 
     /// Shows `from` at another place.
@@ -86,17 +92,35 @@ impl Parts {
             Seen::File => self.parts.insert(real.clone(), Part::File(real.clone())),
             Seen::Folder if folders => self.parts.insert(real.clone(), Part::Folder(real.clone())),
             // A package's own link to a folder is a part of it.
-            Seen::Folder if links.last().is_some_and(|(link, _)| link == path) => None,
+            Seen::Folder if links.last().is_some_and(|(link, _)| link == path) => {}
             _ => return Some(real),
         };
         for (link, to) in links {
-            self.parts.entry(link).or_insert(Part::Link(to));
+            self.parts.insert_new(link, Part::Link(to));
         }
         Some(real)
     }
 
-    /// Walks a path as the kernel would, noting each link on it.
-    fn follow(&mut self, path: &Path, links: &mut Vec<(PathBuf, PathBuf)>) -> Option<PathBuf> {
+    /// Follows a path as the kernel would, noting each link on it.
+    fn follow(&mut self, path: &Path, links: &mut Links) -> Option<PathBuf> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Some(PathBuf::from("/"));
+        };
+        if !self.folders.contains_key(parent.as_os_str()) {
+            let mut on_way = Links::new();
+            let real = self.walk(parent, &mut on_way).map(|real| (real, on_way));
+            self.folders.insert(parent.into(), real);
+        }
+        let (real, on_way) = self.folders.get(parent.as_os_str())?.clone()?;
+        links.extend(on_way);
+        match std::fs::symlink_metadata(real.join(name)) {
+            Ok(data) if data.is_symlink() => self.walk(&real.join(name), links),
+            Ok(_) => Some(real.join(name)),
+            Err(_) => None,
+        }
+    }
+
+    fn walk(&mut self, path: &Path, links: &mut Links) -> Option<PathBuf> {
         let mut rest: Vec<OsString> = parts_of(path);
         rest.reverse();
         let mut at = PathBuf::from("/");
@@ -125,7 +149,7 @@ impl Parts {
     }
 
     fn look(&mut self, path: &Path) -> Seen {
-        if let Some(seen) = self.seen.get(path) {
+        if let Some(seen) = self.seen.get(path.as_os_str()) {
             return seen.clone();
         }
         let seen = match std::fs::symlink_metadata(path) {
@@ -136,7 +160,7 @@ impl Parts {
             }
             _ => Seen::Nothing,
         };
-        self.seen.insert(path.to_owned(), seen.clone());
+        self.seen.insert(path.into(), seen.clone());
         seen
     }
 
@@ -156,7 +180,7 @@ impl Parts {
             known: HashMap::new(),
         };
         let mut mounts: BTreeMap<PathBuf, Mount> = BTreeMap::new();
-        for (target, part) in &self.parts {
+        for (target, part) in self.parts.iter() {
             if self.covered(target) {
                 continue;
             }
@@ -167,7 +191,7 @@ impl Parts {
                 .last();
             let (target, part) = match top {
                 Some(folder) => (folder.to_owned(), Part::Folder(folder.to_owned())),
-                None => (target.clone(), part.clone()),
+                None => (target.to_owned(), part.clone()),
             };
             mounts.insert(target.clone(), mount(target, &part));
         }
@@ -186,7 +210,7 @@ impl Parts {
     pub(super) fn binds_with_whole_usr(&self) -> Vec<Mount> {
         let mut rest = self.clone();
         rest.parts
-            .retain(|target, _| !USR_FOLDERS.iter().any(|folder| target.starts_with(folder)));
+            .retain(|target| !USR_FOLDERS.iter().any(|folder| target.starts_with(folder)));
         for folder in USR_FOLDERS {
             rest.add_if_there(Path::new(folder));
         }
@@ -228,8 +252,8 @@ pub(super) fn bind_count(mounts: &[Mount]) -> usize {
 
 /// Finds folders that are shown completely.
 struct Whole<'a> {
-    parts: &'a BTreeMap<PathBuf, Part>,
-    known: HashMap<PathBuf, bool>,
+    parts: &'a PathMap<Part>,
+    known: HashMap<OsString, bool>,
 }
 
 impl Whole<'_> {
@@ -239,22 +263,18 @@ impl Whole<'_> {
         if folder.components().count() < 4 || is_shared(folder) {
             return false;
         }
-        if let Some(known) = self.known.get(folder) {
+        if let Some(known) = self.known.get(folder.as_os_str()) {
             return *known;
         }
         // What is asked for again below is no loop: links are not followed.
         let whole = self.look(folder).unwrap_or(false);
-        self.known.insert(folder.to_owned(), whole);
+        self.known.insert(folder.into(), whole);
         whole
     }
 
     fn look(&mut self, folder: &Path) -> std::io::Result<bool> {
         // A folder of which nothing is shown is not looked into.
-        let first = self
-            .parts
-            .range(folder.to_owned()..)
-            .find(|(path, _)| path.as_path() != folder);
-        if !first.is_some_and(|(path, _)| path.starts_with(folder)) {
+        if !self.parts.has_below(folder) {
             return Ok(false);
         }
         for entry in std::fs::read_dir(folder)? {
@@ -274,11 +294,11 @@ impl Whole<'_> {
     }
 
     fn is_below(&mut self, folder: &Path) -> bool {
-        match self.known.get(folder) {
+        match self.known.get(folder.as_os_str()) {
             Some(known) => *known,
             None => {
                 let whole = self.look(folder).unwrap_or(false);
-                self.known.insert(folder.to_owned(), whole);
+                self.known.insert(folder.into(), whole);
                 whole
             }
         }

@@ -30,6 +30,22 @@ pub(super) enum Made {
     Refused(String),
 }
 
+/// The mounts of a tree that was made before, and its key.
+pub(super) fn find(
+    parts: &Parts,
+    mountpoints: &[(PathBuf, bool)],
+    state: &Path,
+) -> Option<(Vec<Mount>, String)> {
+    let sets = state.canonicalize().ok()?.join("sets");
+    if parts.iter().count() <= BINDS_MAX || !sets.is_dir() {
+        return None;
+    }
+    let plan = Plan::new(parts, mountpoints);
+    let key = plan.key().ok()?;
+    let top = sets.join(&key);
+    top.is_dir().then(|| (plan.mounts(&top), key))
+}
+
 /// Makes the tree below `state/sets`, or finds it there, and mounts that show it.
 pub(super) fn make(
     parts: &Parts,
@@ -84,10 +100,10 @@ fn words(error: &io::Error) -> String {
 
 /// What the tree is made of.
 struct Plan<'a> {
-    files: BTreeMap<&'a Path, &'a Path>,
-    links: BTreeMap<&'a Path, &'a Path>,
+    files: Vec<(&'a Path, &'a Path)>,
+    links: Vec<(&'a Path, &'a Path)>,
     /// Whole folders, which stay binds of their own.
-    folders: BTreeMap<&'a Path, &'a Path>,
+    folders: Vec<(&'a Path, &'a Path)>,
     /// Empty places for what is mounted inside: path, and whether it is a folder.
     places: BTreeSet<(&'a Path, bool)>,
 }
@@ -95,9 +111,9 @@ struct Plan<'a> {
 impl<'a> Plan<'a> {
     fn new(parts: &'a Parts, mountpoints: &'a [(PathBuf, bool)]) -> Self {
         let mut plan = Self {
-            files: BTreeMap::new(),
-            links: BTreeMap::new(),
-            folders: BTreeMap::new(),
+            files: Vec::new(),
+            links: Vec::new(),
+            folders: Vec::new(),
             places: mountpoints
                 .iter()
                 .map(|(path, folder)| (path.as_path(), *folder))
@@ -105,11 +121,11 @@ impl<'a> Plan<'a> {
         };
         for (target, part) in parts.iter().filter(|(target, _)| !parts.covered(target)) {
             match part {
-                Part::File(from) => drop(plan.files.insert(target, from)),
-                Part::Link(to) => drop(plan.links.insert(target, to)),
+                Part::File(from) => plan.files.push((target, from)),
+                Part::Link(to) => plan.links.push((target, to)),
                 Part::Folder(from) => {
                     plan.places.insert((target, true));
-                    plan.folders.insert(target, from);
+                    plan.folders.push((target, from));
                 }
             }
         }
@@ -213,7 +229,7 @@ impl<'a> Plan<'a> {
         let mut add = |target: &Path, part: Part| {
             mounts.insert(target.to_owned(), mount(target.to_owned(), &part));
         };
-        for target in self.files.keys() {
+        for (target, _) in &self.files {
             let shown = self.top_of(target);
             add(shown, Part::Folder(below(top, shown)));
         }
