@@ -119,6 +119,63 @@ fn nothing_is_left_after_a_build_that_fails() {
     });
 }
 
+/// Starts an app whose build says so and never ends.
+fn build_for_ever(world: &World) -> Result<(Inventory, Up)> {
+    let folder = world.app("small")?;
+    let file = folder.join("toft.toml");
+    let text = std::fs::read_to_string(&file)?;
+    world.save(
+        &file,
+        &format!("{text}\n[build]\nrun = \"python3 build.py\"\n"),
+    )?;
+    let script = "import time\nprint('still compiling', flush=True)\ntime.sleep(1000)\n";
+    world.save(&folder.join("build.py"), script)?;
+    let before = world.before()?;
+    let mut up = world.up(&folder).in_terminal().start()?;
+    up.wait_for(SOON, "still compiling")?;
+    Ok((before, up))
+}
+
+#[test]
+fn nothing_is_left_after_ctrl_c_during_a_build() {
+    both(|world| {
+        let (before, up) = build_for_ever(world)?;
+        up.end(SOON)?;
+        world.nothing_left(&before)
+    });
+}
+
+#[test]
+fn nothing_is_left_after_a_kill_during_a_build() {
+    both(|world| {
+        let (before, mut up) = build_for_ever(world)?;
+        up.signal(Signal::KILL)?;
+        up.wait(SOON)?;
+        world.nothing_left(&before)
+    });
+}
+
+#[test]
+fn nothing_is_left_after_a_start_that_the_kernel_refuses() {
+    both(|world| {
+        let folder = world.app("small")?;
+        let file = folder.join("toft.toml");
+        let text = std::fs::read_to_string(&file)?;
+        let files = "[process.web.files]\n\"/srv/none\" = \"read:./none\"\n";
+        world.save(&file, &format!("{text}\n{files}"))?;
+        let before = world.before()?;
+        let mut up = world.up(&folder).in_terminal().start()?;
+        up.wait_for(SOON, "none")?;
+        up.wait_for(SOON, "next:")?;
+        if up.ended().is_none() {
+            up.interrupt()?;
+        }
+        let status = up.wait(SOON)?;
+        ensure!(!status.success(), "{status}: {}", up.text());
+        world.nothing_left(&before)
+    });
+}
+
 #[test]
 fn nothing_is_left_after_a_file_with_mistakes() {
     both(|world| {

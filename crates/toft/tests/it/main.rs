@@ -5,5 +5,6 @@ mod bad;
 mod copies;
 mod ends;
 mod guestbook;
+mod probes;
 mod saves;
 mod world;
