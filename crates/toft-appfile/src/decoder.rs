@@ -4,7 +4,7 @@
 use crate::capabilities::{Ability, Capabilities};
 use crate::index::Index;
 use crate::mistake::Mistake;
-use crate::near::nearest;
+use crate::near::{in_our_words, nearest, table_of};
 use crate::node::{Entry, Node, Table, Value, join};
 use crate::piece::Piece;
 use crate::source::{Place, Sources};
@@ -50,6 +50,7 @@ pub(crate) struct Fields<'n> {
     pub(crate) at: Place,
     pub(crate) path: String,
     known: Vec<&'static str>,
+    missing: Vec<&'static str>,
 }
 
 impl<'n> Fields<'n> {
@@ -59,6 +60,7 @@ impl<'n> Fields<'n> {
             at,
             path,
             known: Vec::new(),
+            missing: Vec::new(),
         }
     }
 
@@ -80,27 +82,45 @@ impl<'n> Fields<'n> {
         read(d, &item)
     }
 
-    /// A key that must be given.
+    /// A key that must be given. [`Fields::finish`] says so where it is not.
     pub(crate) fn require(&mut self, d: &mut Decoder<'_>, key: &'static str) -> Option<Item<'n>> {
         let item = self.get(d, key);
         if item.is_none() {
-            d.mistakes
-                .push(Mistake::missing_key(self.at, key, &self.path));
+            self.missing.push(key);
         }
         item
     }
 
-    /// Keys that were given and never asked for.
+    /// Reports keys that were given and never asked for, and those that must be there and are not.
+    ///
+    /// A key that is missing because it stands there under another name is one mistake.
     pub(crate) fn finish(self, d: &mut Decoder<'_>) {
+        let mut missing = self.missing.clone();
         for entry in &self.table.entries {
             if !self.known.contains(&entry.key.as_str()) {
                 let mistake = Mistake::unknown_key(entry.key_at, &entry.key, &self.path);
-                d.mistakes.push(self.advise(mistake, entry));
+                let mistake = self.advise(mistake, entry);
+                missing.retain(|key| mistake.instead.as_deref() != Some(*key));
+                d.push(mistake);
             }
+        }
+        for key in missing {
+            d.push(Mistake::missing_key(self.at, key, &self.path));
         }
     }
 
+    /// What was meant: a word of other tools, a slip of the pen, a key of a table within, a process.
     fn advise(&self, mistake: Mistake, entry: &Entry) -> Mistake {
+        let known = |key: &&str| self.known.contains(key);
+        if let Some(ours) = in_our_words(&entry.key).filter(known) {
+            return mistake.meant(Some(ours));
+        }
+        if let Some(inner) = table_of(&entry.key).filter(known) {
+            return mistake.meant(Some(format!("{inner}.{}", entry.key)));
+        }
+        if self.path.is_empty() && is_process(entry) {
+            return mistake.meant(Some(format!("process.{}", entry.key)));
+        }
         if let Some(near) = nearest(&entry.key, self.known.iter().copied()) {
             return mistake.meant(Some(near));
         }
@@ -110,6 +130,11 @@ impl<'n> Fields<'n> {
         let known: Vec<String> = known.iter().map(|key| format!("`{key}`")).collect();
         mistake.help(format!("its keys are {}", known.join(", ")))
     }
+}
+
+/// Whether what stands at the top of the file was meant for a process.
+pub(crate) fn is_process(entry: &Entry) -> bool {
+    matches!(&entry.node.value, Value::Table(table) if table.get("run").is_some())
 }
 
 impl<'a> Decoder<'a> {

@@ -1,5 +1,65 @@
 //! “Did you mean”: the known word that is nearest to an unknown one.
 
+/// What other tools call a key of ours. Counts only where the table has that key.
+pub(crate) fn in_our_words(word: &str) -> Option<&'static str> {
+    const WORDS: &[(&str, &str)] = &[
+        ("cmd", "run"),
+        ("command", "run"),
+        ("entrypoint", "run"),
+        ("exec", "run"),
+        ("script", "run"),
+        ("start", "run"),
+        ("instances", "count"),
+        ("quantity", "count"),
+        ("replicas", "count"),
+        ("scale", "count"),
+        ("packages", "use"),
+        ("health", "ready"),
+        ("health_check", "ready"),
+        ("healthcheck", "ready"),
+        ("liveness", "alive"),
+        ("readiness", "ready"),
+        ("expose", "listen"),
+        ("port", "listen"),
+        ("ports", "listen"),
+        ("mounts", "files"),
+        ("volumes", "files"),
+        ("resources", "limits"),
+        ("logging", "log"),
+        ("name", "app"),
+        ("processes", "process"),
+        ("service", "process"),
+        ("services", "process"),
+        ("domains", "route"),
+        ("hosts", "route"),
+        ("crons", "schedule"),
+        ("jobs", "schedule"),
+        ("cron", "at"),
+        ("timeout", "limit"),
+        ("timezone", "zone"),
+        ("tz", "zone"),
+        ("interval", "every"),
+        ("target", "to"),
+        ("upstream", "to"),
+        ("interfaces", "on"),
+        ("capacity", "size"),
+    ];
+    WORDS
+        .iter()
+        .find(|(theirs, _)| *theirs == word)
+        .map(|(_, ours)| *ours)
+}
+
+/// The table within a process in which a key stands that was written beside it.
+pub(crate) fn table_of(key: &str) -> Option<&'static str> {
+    match key {
+        "memory" | "cpu" | "pids" | "open_files" => Some("limits"),
+        "signal" | "grace" => Some("stop"),
+        "rate" => Some("log"),
+        _ => None,
+    }
+}
+
 /// The candidate within a third of the word's length in edits (at least one edit is always near
 /// enough for words of three letters and more), the nearest first, ties by order.
 pub(crate) fn nearest<'c>(

@@ -62,7 +62,7 @@ pub struct Related {
 impl Report {
     /// In the order of the texts: the file first, then the arguments as they were given.
     pub(crate) fn new(sources: Sources, mut mistakes: Vec<Mistake>, warning: bool) -> Self {
-        mistakes.sort_by_key(|mistake| mistake.at);
+        mistakes.sort_by(|a, b| (a.at, &a.title).cmp(&(b.at, &b.title)));
         Self {
             sources,
             mistakes,

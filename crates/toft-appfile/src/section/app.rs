@@ -1,7 +1,7 @@
 //! The top of the file.
 
 use super::{process, release, route, schedule, variables, volume};
-use crate::decoder::{Decoder, Fields, Item};
+use crate::decoder::{Decoder, Fields, Item, is_process};
 use crate::mistake::Mistake;
 use crate::node::{Table, Value, join};
 use crate::source::Place;
@@ -33,7 +33,7 @@ pub(crate) fn app(
         Some(item) => named(d, &item, "a process' name", |d, item| {
             process::process(d, item, &env)
         }),
-        None => no_process(d, start),
+        None => no_process(d, root, start),
     };
     let build = fields.read(d, "build", release::build);
     let release_spec = fields.read(d, "release", release::release);
@@ -103,7 +103,11 @@ fn declare(d: &mut Decoder<'_>, root: &Table) {
     }
 }
 
-fn no_process<T: Default>(d: &mut Decoder<'_>, start: Place) -> T {
+/// One that stands at the top of the file is told where it belongs, and not called missing.
+fn no_process<T: Default>(d: &mut Decoder<'_>, root: &Table, start: Place) -> T {
+    if root.entries.iter().any(is_process) {
+        return T::default();
+    }
     let mistake = Mistake::missing_key(start, "process", "")
         .help("an app runs at least one process: `[process.web]` with `run = \"…\"`");
     d.push(mistake);

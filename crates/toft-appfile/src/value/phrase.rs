@@ -7,9 +7,7 @@ use crate::mistake::Mistake;
 use crate::node::{Value, text_literal};
 use crate::piece::Piece;
 use std::time::Duration;
-use toft_model::app::{
-    AbortWhen, Alive, Count, Keep, Missed, Restart, Retries, RetryGrowth, SyncPolicy,
-};
+use toft_model::app::{AbortWhen, Count, Keep, Missed, Restart, Retries, RetryGrowth, SyncPolicy};
 use toft_model::table::Check;
 
 fn form<T>(d: &mut Decoder<'_>, piece: &Piece<'_>, path: &str, why: &str, like: &str) -> Option<T> {
@@ -71,19 +69,14 @@ pub(crate) enum CheckWords {
 }
 
 impl CheckWords {
-    /// Whether it needs a door to try.
-    pub(crate) fn needs_door(&self) -> bool {
-        matches!(self, Self::Tcp | Self::Http(_))
-    }
-
-    /// With the port of the first door for TCP.
-    pub(crate) fn on(self, port: u16) -> Check {
-        match self {
-            Self::Tcp => Check::Tcp { port },
-            Self::Http(path) => Check::Http { port, path },
+    /// With the port of the first door for TCP; `None` where it needs one and there is none.
+    pub(crate) fn on(self, port: Option<u16>) -> Option<Check> {
+        Some(match self {
+            Self::Tcp => Check::Tcp { port: port? },
+            Self::Http(path) => Check::Http { port: port?, path },
             Self::Notify => Check::Notify,
             Self::Command(argv) => Check::Command { argv },
-        }
+        })
     }
 }
 
@@ -143,14 +136,6 @@ pub(crate) fn alive(
     let every = span_in(d, &span, path, real_span());
     let check = check(d, &what.trim(), path)?;
     Some((check, every?))
-}
-
-/// The `alive` of a process whose door is known.
-pub(crate) fn alive_on((check, every): (CheckWords, Duration), port: u16) -> Alive {
-    Alive {
-        check: check.on(port),
-        every,
-    }
 }
 
 /// `1s to 5m, reset after 5m`, or `never`.

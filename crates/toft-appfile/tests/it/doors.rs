@@ -43,12 +43,6 @@ http = 9
       |
       = help: a door is a TCP port, like `8080`, or `"udp:5353"`, or `"unix:/run/x.sock"`
 
-    error[E0104]: `[process.web.listen.y]` does not say `port`
-     --> toft.toml:8:1
-      |
-    8 | y = { prt = 1 }
-      | ^ `port` is missing here
-
     error[E0102]: `[process.web.listen.y]` has no key `prt`
      --> toft.toml:8:7
       |

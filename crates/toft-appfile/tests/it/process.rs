@@ -266,3 +266,92 @@ fn placement() {
     E0103 `process.web.needs.beside` is a list, like `["worker", "app:shop"]`: this is a text
     "#);
 }
+
+#[test]
+fn words_of_other_tools_and_keys_beside_their_table() {
+    let text = "name = \"a\"
+[web]
+run = \"a\"
+[process.worker]
+command = \"b\"
+replicas = 2
+memory = \"1GiB\"
+grace = \"3s\"
+ports = [80]
+zebra = 1
+";
+    assert_snapshot!(check(text), @r#"
+    error[E0102]: the app file has no key `name`
+     --> toft.toml:1:1
+      |
+    1 | name = "a"
+      | ^^^^ not a key here
+      |
+      = help: did you mean `app`?
+
+    error[E0102]: the app file has no key `web`
+     --> toft.toml:2:2
+      |
+    2 | [web]
+      |  ^^^ not a key here
+      |
+      = help: did you mean `process.web`?
+
+    error[E0102]: `[process.worker]` has no key `command`
+     --> toft.toml:5:1
+      |
+    5 | command = "b"
+      | ^^^^^^^ not a key here
+      |
+      = help: did you mean `run`?
+
+    error[E0102]: `[process.worker]` has no key `replicas`
+     --> toft.toml:6:1
+      |
+    6 | replicas = 2
+      | ^^^^^^^^ not a key here
+      |
+      = help: did you mean `count`?
+
+    error[E0102]: `[process.worker]` has no key `memory`
+     --> toft.toml:7:1
+      |
+    7 | memory = "1GiB"
+      | ^^^^^^ not a key here
+      |
+      = help: did you mean `limits.memory`?
+
+    error[E0102]: `[process.worker]` has no key `grace`
+     --> toft.toml:8:1
+      |
+    8 | grace = "3s"
+      | ^^^^^ not a key here
+      |
+      = help: did you mean `stop.grace`?
+
+    error[E0102]: `[process.worker]` has no key `ports`
+     --> toft.toml:9:1
+      |
+    9 | ports = [80]
+      | ^^^^^ not a key here
+      |
+      = help: did you mean `listen`?
+
+    error[E0102]: `[process.worker]` has no key `zebra`
+      --> toft.toml:10:1
+       |
+    10 | zebra = 1
+       | ^^^^^ not a key here
+       |
+       = help: its keys are `alive`, `budgets`, `connect`, `count`, `env`, `files`, `if_lost`, `init`, `limits`, `listen`, `log`, `needs`, `network`, `ready`, `ready_within`, `restart`, `run`, `stop`, `use`
+    "#);
+    assert_snapshot!(check("app = \"a\"\n[web]\nrun = \"a\"\n"), @r#"
+    error[E0102]: the app file has no key `web`
+     --> toft.toml:2:2
+      |
+    2 | [web]
+      |  ^^^ not a key here
+      |
+      = help: did you mean `process.web`?
+    "#);
+}

@@ -290,12 +290,6 @@ rnu = \"pytest\"
     11 | to = ["http://x.example", "run:", "https://X y"]
        |                                            ^^^ host names are written in lower case, not with `X`
 
-    error[E0104]: `[test]` does not say `run`
-      --> toft.toml:12:2
-       |
-    12 | [test]
-       |  ^^^^ `run` is missing here
-
     error[E0102]: `[test]` has no key `rnu`
       --> toft.toml:13:1
        |

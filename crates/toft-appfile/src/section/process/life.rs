@@ -4,32 +4,38 @@ use crate::capabilities::Ability;
 use crate::decoder::{Decoder, Fields, Item, not_one_of};
 use crate::mistake::Mistake;
 use crate::piece::Piece;
-use crate::value::phrase::{CheckWords, alive, alive_on, check, count};
+use crate::value::phrase::{CheckWords, alive, check, count};
 use crate::value::quantity::span;
 use std::time::Duration;
 use toft_model::app::{Alive, Count, Listen, ListenOn, StopSpec};
 use toft_model::instance::signal_number;
 use toft_model::table::Check;
 
-/// Whether a check that asks at a door has one to ask at.
-fn has_door(
+/// A check at the first door for TCP, where it needs one.
+fn at_door(
     d: &mut Decoder<'_>,
     f: &Fields<'_>,
-    words: &CheckWords,
     piece: &Piece<'_>,
+    words: CheckWords,
     port: Option<u16>,
-) -> bool {
-    let process = f.path.rsplit('.').next().unwrap_or_default();
-    let unsure = d.index.unreadable.contains(process)
-        || d.index.doors.iter().any(|((owner, _), _)| owner == process);
-    if !words.needs_door() || port.is_some() {
-        return true;
+) -> Option<Check> {
+    let check = words.on(port);
+    if check.is_none() {
+        no_door(d, f, piece);
     }
-    let declared_tcp = d.index.doors.iter().any(|((owner, _), (_, on))| {
-        owner == process && !matches!(on, Some(ListenOn::Udp { .. } | ListenOn::Unix { .. }))
-    });
-    if unsure && (declared_tcp || d.index.unreadable.contains(process)) {
-        return false;
+    check
+}
+
+/// Says that a check has no door to ask at, unless a door that has a mistake may be the one.
+fn no_door(d: &mut Decoder<'_>, f: &Fields<'_>, piece: &Piece<'_>) {
+    let process = f.path.strip_prefix("process.").unwrap_or_default();
+    let perhaps =
+        |on: &Option<ListenOn>| !matches!(on, Some(ListenOn::Udp { .. } | ListenOn::Unix { .. }));
+    let mut doors = d.index.doors.iter();
+    if d.index.unreadable.contains(process)
+        || doors.any(|((owner, _), (_, on))| owner == process && perhaps(on))
+    {
+        return;
     }
     let title = format!(
         "`{}` asks at a door for TCP, and this process has none",
@@ -37,7 +43,6 @@ fn has_door(
     );
     let help = format!("give it one: `[{}.listen]` with `http = 8080`", f.path);
     d.push(Mistake::contradiction(piece.at(), title, "no door to ask at").help(help));
-    false
 }
 
 /// `ready` and `alive`, on the first door for TCP.
@@ -51,19 +56,18 @@ pub(super) fn checks(
         ListenOn::Udp { .. } | ListenOn::Unix { .. } => None,
     });
     let ready = match f.get(d, "ready") {
-        Some(item) => d
-            .full_text(&item, "http:/healthz")
-            .and_then(|piece| Some((check(d, &piece, &item.path)?, piece)))
-            .filter(|(words, piece)| has_door(d, f, words, piece, port))
-            .map(|(words, _)| words.on(port.unwrap_or(0))),
-        None => port.map(|port| CheckWords::Tcp.on(port)),
+        Some(item) => d.full_text(&item, "http:/healthz").and_then(|piece| {
+            let words = check(d, &piece, &item.path)?;
+            at_door(d, f, &piece, words, port)
+        }),
+        None => CheckWords::Tcp.on(port),
     };
     let alive = f.get(d, "alive").and_then(|item| {
         d.needs(Ability::Alive, item.key_at);
         let piece = d.full_text(&item, "http:/healthz every 10s")?;
         let (words, every) = alive(d, &piece, &item.path)?;
-        let good = has_door(d, f, &words, &piece, port);
-        good.then(|| alive_on((words, every), port.unwrap_or(0)))
+        let check = at_door(d, f, &piece, words, port)?;
+        Some(Alive { check, every })
     });
     (ready, alive)
 }
