@@ -11,6 +11,7 @@ mod debian;
 mod elf;
 mod infer;
 mod libs;
+mod memo;
 mod parts;
 mod toolchain;
 mod tree;
@@ -18,6 +19,7 @@ mod tree;
 pub use base::{INSIDE_PATH, base_run_files, base_view};
 pub use builtin::{Summary, list};
 pub use infer::{Inferred, infer};
+pub use memo::Memo;
 pub use tree::prune;
 
 use parts::Parts;

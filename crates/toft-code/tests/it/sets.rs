@@ -4,7 +4,7 @@ use crate::chroot;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use toft_code::sets::{Host, Request, Resolved, infer, resolve};
+use toft_code::sets::{Host, Memo, Request, Resolved, infer, resolve};
 use toft_model::sandbox::{Mount, Source};
 
 fn host() -> Host {
@@ -328,4 +328,30 @@ fn a_plain_user_sees_whole_folders_and_is_told() {
         "{}",
         String::from_utf8_lossy(&output.stdout)
     );
+}
+
+#[test]
+fn a_memory_forgets_what_changed() {
+    let top = tempfile::tempdir().unwrap();
+    let program = top.path().join("program");
+    let mut memo = Memo::default();
+    let mut ask = |from: &str| {
+        // Another file each time, as a build leaves it.
+        let fresh = top.path().join("fresh");
+        std::fs::copy(from, &fresh).unwrap();
+        std::fs::rename(&fresh, &program).unwrap();
+        let programs = [program.clone()];
+        let request = Request {
+            programs: &programs,
+            ..Request::default()
+        };
+        let answer = |memo: &mut Memo| memo.resolve(&host(), &request, top.path()).unwrap();
+        let first = answer(&mut memo);
+        assert_eq!(answer(&mut memo), first);
+        assert_eq!(resolve(&host(), &request, top.path()).unwrap(), first);
+        first.mounts.len()
+    };
+    let needs_libraries = ask("/usr/bin/tar");
+    assert!(needs_libraries > 1);
+    assert!(ask("/usr/bin/env") <= needs_libraries);
 }
