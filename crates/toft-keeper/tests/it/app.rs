@@ -21,6 +21,7 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
                 let _ = std::io::stdout().flush();
             }
             "print" => print_lines(number()),
+            "count" => count(number()),
             "ids" => println!("uid {}", rustix::process::getuid().as_raw()),
             "exit" => return ExitCode::from(number() as u8),
             "abort" => std::process::abort(),
@@ -54,6 +55,16 @@ fn print_lines(bytes: u64) {
             return;
         }
         left -= n;
+    }
+}
+
+/// So many numbered lines, slowly enough to be met by a kill in the middle.
+fn count(lines: u64) {
+    for n in 0..lines {
+        println!("{n}");
+        if n % 50 == 0 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
     }
 }
 

@@ -13,6 +13,7 @@
 
 mod app;
 mod keeper;
+mod killed;
 mod limits;
 mod logger;
 mod played;
@@ -52,7 +53,12 @@ fn main() -> ExitCode {
 
 fn tests() -> ExitCode {
     let arguments = Arguments::from_args();
-    let all = [logger::tests(), keeper::tests(), limits::tests()];
+    let all = [
+        logger::tests(),
+        keeper::tests(),
+        killed::tests(),
+        limits::tests(),
+    ];
     let trials = all.into_iter().flatten().map(|(name, test)| {
         Trial::test(name, move || -> Result<(), Failed> {
             test();

@@ -38,7 +38,8 @@ pub(crate) struct World {
     api: Option<(BufReader<UnixStream>, UnixStream)>,
     heard: Vec<Value>,
     program: PathBuf,
-    _folder: tempfile::TempDir,
+    #[expect(dead_code, reason = "it is removed when the world ends")]
+    folder: Option<tempfile::TempDir>,
 }
 
 /// Whether keepers can run here; says why not.
@@ -88,7 +89,17 @@ impl World {
         std::fs::create_dir(&state).unwrap();
         // The plain user may not enter the folder of the build.
         let program = folder.path().canonicalize().unwrap().join("it");
-        std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        // By another process: a copy that is open for writing here would be inherited by whatever
+        // another test starts at this moment, and then be too busy to run.
+        let us = std::env::current_exe().unwrap();
+        assert!(
+            Command::new("cp")
+                .arg(us)
+                .arg(&program)
+                .status()
+                .unwrap()
+                .success()
+        );
         if user == User::Plain {
             for path in [folder.path(), &state, &program] {
                 std::os::unix::fs::chown(path, Some(PLAIN_ID), Some(PLAIN_ID)).unwrap();
@@ -102,7 +113,7 @@ impl World {
             api: None,
             heard: Vec::new(),
             program,
-            _folder: folder,
+            folder: Some(folder),
         }
     }
 
@@ -116,6 +127,20 @@ impl World {
         let running = self.hear_up();
         assert!(matches!(running, ToUp::Running { .. }), "{running:?}");
         self.connect();
+    }
+
+    /// Another keeper on the same state, while this one lives.
+    pub(crate) fn beside(&self, user: User) -> Self {
+        let (keeper, lifeline) = start_keeper(&self.program, user);
+        Self {
+            keeper,
+            lifeline: Some(lifeline),
+            state: self.state.clone(),
+            api: None,
+            heard: Vec::new(),
+            program: self.program.clone(),
+            folder: None,
+        }
     }
 
     pub(crate) fn program_path(&self) -> String {
