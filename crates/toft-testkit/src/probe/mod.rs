@@ -1,6 +1,6 @@
 //! Hostile probes: what a program in an app tries, what it got, and what that means.
 //!
-//! The program `toft-probes` holds the probes themselves. [`drive`] sets up what they aim at, runs
+//! The program `toft-probes` holds the probes themselves. [`fn@drive`] sets up what they aim at, runs
 //! them outside and inside of an app, and [`Table`] compares: a probe counts only when it is shown to
 //! succeed outside in the same run, or when there is a reason why it cannot.
 

@@ -216,11 +216,21 @@ fn clippy() -> anyhow::Result<Found> {
     Ok(Found::of(succeeds(cargo().args(arguments))?))
 }
 
+/// The pages are for those who change the code, so private items have theirs too.
 fn doc() -> anyhow::Result<Found> {
-    let arguments = ["doc", "--locked", "--workspace", "--no-deps", "--quiet"];
-    Ok(Found::of(succeeds(
-        cargo().env("RUSTDOCFLAGS", "-D warnings").args(arguments),
-    )?))
+    let arguments = [
+        "doc",
+        "--locked",
+        "--workspace",
+        "--no-deps",
+        "--document-private-items",
+    ];
+    let mut doc = cargo();
+    doc.env(
+        "RUSTDOCFLAGS",
+        "-D warnings -A rustdoc::private_intra_doc_links",
+    );
+    Ok(Found::of(succeeds(doc.args(arguments).arg("--quiet"))?))
 }
 
 #[cfg(test)]
