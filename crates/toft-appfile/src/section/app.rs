@@ -4,9 +4,11 @@ use super::{process, release, route, schedule, variables, volume};
 use crate::decoder::{Decoder, Fields, Item, is_process};
 use crate::mistake::Mistake;
 use crate::node::{Table, Value, join};
+use crate::piece::Piece;
 use crate::source::Place;
 use crate::value::name::{key_name, name};
 use std::collections::BTreeMap;
+use toft_model::AppName;
 use toft_model::app::AppSpec;
 
 /// The offset, and where it was said.
@@ -21,16 +23,17 @@ pub(crate) fn app(
 ) -> Option<AppSpec> {
     declare(d, root);
     let mut fields = Fields::new(root, String::new(), start);
-    let app_name = fields
+    let name = fields
         .require(d, "app")
         .and_then(|item| d.full_text(&item, "guestbook"))
-        .and_then(|piece| name(d, &piece, "an app's name"));
+        .and_then(|piece| app_name(d, &piece));
     let env = fields
         .get(d, "env")
         .map(|item| variables(d, &item))
         .unwrap_or_default();
     let processes = match fields.get(d, "process") {
         Some(item) => named(d, &item, "a process' name", |d, item| {
+            process_name(d, item);
             process::process(d, item, &env)
         }),
         None => no_process(d, root, start),
@@ -60,7 +63,7 @@ pub(crate) fn app(
     fields.finish(d);
     schedule::no_circles(d, root, &schedules);
     Some(AppSpec {
-        name: app_name?,
+        name: name?,
         offset: offset.0,
         env,
         build,
@@ -73,6 +76,33 @@ pub(crate) fn app(
         notify,
         test,
     })
+}
+
+/// The app's name, which is not the one under which Toft's own processes run.
+fn app_name(d: &mut Decoder<'_>, piece: &Piece<'_>) -> Option<AppName> {
+    if piece.text == "toft" {
+        let why = "Toft's own processes run under this name";
+        return d.refuse(Mistake::bad_name(
+            piece.at(),
+            "an app's name",
+            piece.text,
+            why,
+        ));
+    }
+    name(d, piece, "an app's name")
+}
+
+/// A process' name, which is not the one under which builds run.
+fn process_name(d: &mut Decoder<'_>, item: &Item<'_>) {
+    if item.key == "build" {
+        let why = "builds run under this name";
+        d.push(Mistake::bad_name(
+            item.key_at,
+            "a process' name",
+            item.key,
+            why,
+        ));
+    }
 }
 
 /// Every name that others may refer to, before anything else is read.

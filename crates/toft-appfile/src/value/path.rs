@@ -8,6 +8,21 @@ use toft_model::app::{CachePath, HostPath};
 /// Places inside that Toft makes itself, with all below them.
 const OWN: [&str; 4] = ["/proc", "/sys", "/dev", "/run/toft"];
 
+/// Single places inside that Toft makes itself; other things may stand below the folders among them.
+const MADE: [&str; 11] = [
+    "/",
+    "/app",
+    "/etc",
+    "/etc/group",
+    "/etc/hosts",
+    "/etc/localtime",
+    "/etc/mtab",
+    "/etc/nsswitch.conf",
+    "/etc/passwd",
+    "/etc/resolv.conf",
+    "/run",
+];
+
 /// A path of the project or of the machine.
 pub(crate) fn host_path(d: &mut Decoder<'_>, piece: &Piece<'_>) -> Option<HostPath> {
     if piece.text.starts_with('/') {
@@ -81,7 +96,7 @@ pub(crate) fn inside(d: &mut Decoder<'_>, piece: &Piece<'_>) -> Option<String> {
                 .strip_prefix(top)
                 .is_some_and(|rest| rest.starts_with('/'))
     };
-    if path == "/" || path == "/app" || path == "/run" || OWN.iter().any(|top| below(top)) {
+    if MADE.contains(&path.as_str()) || OWN.iter().any(|top| below(top)) {
         let mistake = Mistake::bad_path(
             piece.at(),
             format!("`{path}` is made by Toft itself"),

@@ -151,6 +151,7 @@ for = \"app\"
     assert_snapshot!(web("files.\"/a\" = \"read:../x\""), @"E0111 `../x` leads out of the app's folder: goes up past it");
     assert_snapshot!(web("files.\"/a\" = \"read:a/../../x\""), @"E0111 `a/../../x` leads out of the app's folder: goes up past it");
     assert_snapshot!(web("files.\"/app\" = \"read:x\""), @"E0111 `/app` is made by Toft itself: nothing else can stand here");
+    assert_snapshot!(web("files.\"/etc/passwd\" = \"read:x\""), @"E0111 `/etc/passwd` is made by Toft itself: nothing else can stand here");
     assert_snapshot!(web("files.\"/app/x\" = \"read:.\""), @"good");
 }
 

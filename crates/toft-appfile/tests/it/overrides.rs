@@ -2,6 +2,7 @@
 
 use super::check_in;
 use insta::assert_snapshot;
+use proptest::prelude::*;
 use toft_appfile::{AnyFolder, Capabilities, Overrides, Source, decode, decode_with};
 
 const APP: &str = "app = \"a\"
@@ -204,4 +205,55 @@ fn an_offset_keeps_ports_below_their_end() {
     6 | [route."tcp:30000"]
       |        ----------- `tcp:30000` and an offset of 40000 make 70000, past the last port
     "#);
+}
+
+const PARTS: &[&str] = &[
+    "process",
+    "web",
+    "count",
+    "limits",
+    "memory",
+    "route",
+    "env",
+    "\"a.example.com\"",
+    "x",
+    ".",
+    ".",
+    ".",
+    "=",
+    "=",
+    "3",
+    "256MiB",
+    "[",
+    "]",
+    "{",
+    "}",
+    "\"",
+    "'",
+    " ",
+    "é",
+    "to",
+    "run",
+    "\n",
+    "#",
+];
+
+proptest! {
+    /// Whatever is typed is read or refused, and a refusal stands in a text that was given.
+    #[test]
+    fn anything_may_be_typed(
+        set in proptest::collection::vec(proptest::sample::select(PARTS), 0..12),
+        free in "\\PC{0,20}",
+        offset in proptest::option::of("[0-9-]{0,6}"),
+    ) {
+        let overrides = Overrides { set: vec![set.concat(), free.clone()], env: vec![free], offset };
+        let source = Source { path: "toft.toml", text: APP };
+        if let Err(report) = decode(source, &overrides, &AnyFolder) {
+            for entry in report.entries() {
+                prop_assert!(entry.line >= 1 && entry.column >= 1);
+                prop_assert!((entry.line, entry.column) <= (entry.end_line, entry.end_column));
+            }
+            prop_assert!(!report.render(true).is_empty());
+        }
+    }
 }

@@ -46,6 +46,23 @@ fn names_are_names() {
 }
 
 #[test]
+fn names_that_toft_takes_itself() {
+    assert_snapshot!(check("app = \"toft\"\n[process.build]\nrun = \"make\"\n"), @r#"
+    error[E0105]: `toft` cannot be an app's name
+     --> toft.toml:1:8
+      |
+    1 | app = "toft"
+      |        ^^^^ Toft's own processes run under this name
+
+    error[E0105]: `build` cannot be a process' name
+     --> toft.toml:2:10
+      |
+    2 | [process.build]
+      |          ^^^^^ builds run under this name
+    "#);
+}
+
+#[test]
 fn commands_are_for_no_shell() {
     assert_snapshot!(check("app = \"a\"\nprocess.web.run = \"cd x && PORT=1 ./run > log\"\n"), @r#"
     error[E0108]: `process.web.run` is a program and its words, no line for a shell
