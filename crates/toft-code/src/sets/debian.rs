@@ -163,6 +163,7 @@ impl Status {
             }
         }
         add_alternatives(&mut files);
+        add_bytecode(&mut files);
         Ok(files)
     }
 
@@ -285,6 +286,34 @@ fn add_alternatives(files: &mut BTreeSet<PathBuf>) {
             }
         }
     }
+}
+
+/// Adds Python's bytecode, which packages make while they are configured: without it each start
+/// compiles the library anew.
+fn add_bytecode(files: &mut BTreeSet<PathBuf>) {
+    let folders: BTreeSet<&Path> = files
+        .iter()
+        .filter(|file| file.extension().is_some_and(|end| end == "py"))
+        .filter_map(|file| file.parent())
+        .collect();
+    let mut found = Vec::new();
+    for folder in folders {
+        for entry in std::fs::read_dir(folder.join("__pycache__"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let name = entry.file_name();
+            let module = name
+                .to_str()
+                .and_then(|name| name.split('.').next())
+                .unwrap_or_default();
+            if files.contains(&folder.join(format!("{module}.py"))) {
+                found.push(entry.path());
+            }
+        }
+    }
+    files.extend(found);
 }
 
 /// Name and link of an alternative and of those that follow it.

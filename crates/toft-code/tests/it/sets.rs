@@ -68,6 +68,14 @@ fn python_runs_with_its_library() {
 }
 
 #[test]
+fn python_need_not_compile_its_library() {
+    let line = "python3 -v -c 'import json, argparse, http.server' 2>&1 | grep -c 'wrote\\|code object from .*[.]py.$' || true";
+    if let Some(said) = run(&["python3"], line) {
+        assert_eq!(said, "0");
+    }
+}
+
+#[test]
 fn node_runs() {
     if let Some(said) = run(
         &["node"],
