@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use toft_link::{Link, LinkError};
+use toft_model::code::Code;
 use toft_model::machine::{Bounds, OuterListener};
 use toft_model::message::{FromUp, ToUp, UpOrder};
 use toft_model::sandbox::Mode;
@@ -47,7 +48,13 @@ impl Session {
         match session.next().await {
             Some(ToUp::Running { api, mode }) => Ok((session, Running { api, mode })),
             Some(ToUp::Failed(refusal)) => {
-                let mut failure = Failure::new(refusal.step, refusal.cause);
+                let listens =
+                    |l: &OuterListener| refusal.step == format!("listen on {}", l.address);
+                let code = match order.listeners.iter().any(listens) {
+                    true => Code::PORT_TAKEN,
+                    false => Code::NO_KEEPER,
+                };
+                let mut failure = Failure::new(refusal.step, refusal.cause).id(code);
                 if let Some(cure) = refusal.cure {
                     failure = failure.next(cure);
                 }
@@ -157,7 +164,7 @@ impl Session {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
         };
-        let mut failure = Failure::new("the keeper ended by itself", end);
+        let mut failure = Failure::new("the keeper ended by itself", end).id(Code::NO_KEEPER);
         let words = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = words.lines().collect();
         for line in &lines[lines.len().saturating_sub(10)..] {
