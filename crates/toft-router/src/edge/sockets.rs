@@ -476,7 +476,11 @@ impl Worker {
             let surplus: Vec<Key> = (0..surplus).filter_map(|_| pool.blank.pop()).collect();
             surplus.into_iter().for_each(|key| self.drop_socket(key));
             // The keeper may have had none when it was asked.
-            if self.pools.get(pool_key).is_some_and(|pool| !pool.waiting.is_empty()) {
+            if self
+                .pools
+                .get(pool_key)
+                .is_some_and(|pool| !pool.waiting.is_empty())
+            {
                 self.ask(pool_key);
             }
         }

@@ -1,6 +1,6 @@
 //! An edge with its keeper and its server.
 
-use crate::keeper::{Keeper, loopback};
+use crate::keeper::{Has, Keeper, loopback};
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -15,6 +15,15 @@ use toft_model::table::{Backend, HostMatch, Route, Table, Upstream, UpstreamId};
 
 /// Whatever is waited for comes within this.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for a fact that another thread brings about.
+pub(crate) fn wait_until(fact: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !fact() {
+        assert!(Instant::now() < deadline, "it did not come true in time");
+        std::thread::yield_now();
+    }
+}
 
 /// `shop/web.INDEX#GENERATION`.
 pub(crate) fn instance(index: u32, generation: u64) -> InstanceId {
@@ -62,7 +71,7 @@ pub(crate) struct World {
     pub(crate) keeper: Keeper,
     pub(crate) server: Link,
     pub(crate) address: SocketAddr,
-    pub(crate) state: tempfile::TempDir,
+    state: Option<tempfile::TempDir>,
     edge: Option<JoinHandle<()>>,
     drained: BTreeSet<InstanceId>,
 }
@@ -75,7 +84,17 @@ impl World {
     }
 
     pub(crate) fn start_in(state: tempfile::TempDir, threads: usize) -> Self {
+        Self::start_silent(state, threads, |_| {})
+    }
+
+    /// With a keeper that has something before edge asks for it.
+    pub(crate) fn start_silent(
+        state: tempfile::TempDir,
+        threads: usize,
+        prepare: impl FnOnce(&mut Has),
+    ) -> Self {
         let (keeper, control) = Keeper::start();
+        prepare(&mut keeper.has.lock().unwrap());
         let (listeners, address) = listeners(threads);
         let edge = run_edge(control, state.path());
         keeper.send(
@@ -87,10 +106,22 @@ impl World {
             keeper,
             server,
             address,
-            state,
+            state: Some(state),
             edge: Some(edge),
             drained: BTreeSet::new(),
         }
+    }
+
+    /// Ends it; its folder stays.
+    pub(crate) fn stop(mut self) -> tempfile::TempDir {
+        let state = self.state.take().unwrap();
+        drop(self);
+        state
+    }
+
+    /// Waits until edge says that every thread serves by this revision.
+    pub(crate) fn wait_serving(&mut self, revision: u64) {
+        self.wait_for(|world, message| world.note(message) == Some(revision));
     }
 
     /// A new server takes the place of the one before.
@@ -114,7 +145,7 @@ impl World {
         self.server
             .send(&ServerToEdge::Table(table), vec![])
             .unwrap();
-        self.wait_for(|world, message| world.note(message) == Some(revision));
+        self.wait_serving(revision);
     }
 
     /// Waits until edge says that nothing is in flight to it.
