@@ -6,6 +6,7 @@
 //! so that a mount that hangs holds up nobody.
 
 use crate::poll::{Poll, Port};
+use crate::system;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::BTreeMap;
@@ -54,9 +55,10 @@ pub fn run(link: OwnedFd) -> Result<(), Error> {
         Ok(Some((order, _))) => order,
         _ => return Err(Error::NoOrder),
     };
-    let system = |step| move |errno| Error::System { step, errno };
-    let poll = Poll::new().map_err(system("make a poll set"))?;
-    let port = Port::adopt(first, LINK, &poll).map_err(system("wait for the keeper"))?;
+    let failed = |step| move |errno| Error::System { step, errno };
+    let poll = Poll::new().map_err(failed("make a poll set"))?;
+    let port = Port::adopt(first, LINK, &poll).map_err(failed("wait for the keeper"))?;
+    system::default_signals();
     lower_open_files(order.open_files);
     cgroup::sweep_stale();
     let tree = Tree::detect(&order.cgroup);

@@ -45,6 +45,8 @@ pub(crate) fn signals(numbers: &[libc::c_int]) -> Result<OwnedFd, Errno> {
     // SAFETY: `set` is initialised by sigemptyset before anything reads it, and lives through the
     // calls; a null old mask is allowed; signalfd returns a fresh descriptor that nobody else owns.
     unsafe {
+        // Who started us may have ignored it, and then children would vanish unseen.
+        libc::signal(libc::SIGCHLD, libc::SIG_DFL);
         let mut set = std::mem::zeroed::<libc::sigset_t>();
         check(libc::sigemptyset(&mut set))?;
         for number in numbers {
@@ -61,6 +63,31 @@ pub(crate) fn signals(numbers: &[libc::c_int]) -> Result<OwnedFd, Errno> {
             libc::SFD_CLOEXEC | libc::SFD_NONBLOCK,
         ))?;
         Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+/// Gives every signal its default action: what is ignored would stay ignored in every program that
+/// this process starts, and a program that knows nothing of SIGPIPE never learns that its reader is
+/// gone.
+pub(crate) fn default_signals() {
+    const SIGNALS: libc::c_int = 64;
+    /// Bytes of the kernel's own `sigset_t`.
+    const SET_BYTES: usize = 8;
+    // A kernel `struct sigaction` is at most this large; all zeroes is the default action.
+    let default = [0u64; 4];
+    for number in 1..=SIGNALS {
+        // SAFETY: the kernel reads the action and keeps no pointer; the C library refuses to touch
+        // the two signals that it uses itself, which a default action does not harm.
+        unsafe {
+            let none = std::ptr::null_mut::<u64>();
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                number,
+                default.as_ptr(),
+                none,
+                SET_BYTES,
+            );
+        }
     }
 }
 

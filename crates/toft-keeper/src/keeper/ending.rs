@@ -1,10 +1,10 @@
 //! Ends: of one instance, and of the keeper itself.
 
-use super::Error;
 use super::helper::Helper;
 use super::instance::{Instance, Kind, Phase};
 use super::state::{Call, Keeper, Stage, Timer};
 use super::turn::GONE_WITHIN;
+use super::{Error, failed};
 use crate::system::{self, Reaped};
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitOptions, kill_process, waitpid};
@@ -195,6 +195,23 @@ impl Keeper {
         if kill {
             self.at(self.now + GONE_WITHIN, Timer::GiveUp);
         }
+    }
+
+    /// What was killed is still there: we do not wait for ever, and say so.
+    pub(super) fn not_gone(&mut self) {
+        let lives = self
+            .instances
+            .values()
+            .filter_map(|instance| instance.running());
+        let pids: Vec<String> = lives.map(|life| life.running.pid.to_string()).collect();
+        let words = format!(
+            "killed, and still there after {GONE_WITHIN:?}: pid {}",
+            pids.join(", ")
+        );
+        let refusal = failed("end what runs", words);
+        self.tell_up(&ToUp::Failed(refusal.clone()));
+        self.failure.get_or_insert(refusal);
+        self.stage = Stage::GivenUp;
     }
 
     /// Once the apps have ended, the roles are stopped.

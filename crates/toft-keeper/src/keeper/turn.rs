@@ -157,7 +157,7 @@ impl Keeper {
                 Timer::Answers(newest) => self.answers_late(newest),
                 Timer::Mute(serial) => self.kill(serial),
                 Timer::Start(role) => self.start_role(role),
-                Timer::GiveUp => self.stage = Stage::GivenUp,
+                Timer::GiveUp => self.not_gone(),
             }
         }
     }

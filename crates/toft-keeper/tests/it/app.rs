@@ -22,6 +22,7 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
             }
             "print" => print_lines(number()),
             "count" => count(number()),
+            "signals" => status_lines("Sig"),
             "ids" => println!("uid {}", rustix::process::getuid().as_raw()),
             "exit" => return ExitCode::from(number() as u8),
             "abort" => std::process::abort(),
@@ -65,6 +66,14 @@ fn count(lines: u64) {
         if n % 50 == 0 {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
+    }
+}
+
+/// Lines of proc(5)'s `status` that start like this.
+fn status_lines(start: &str) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    for line in status.lines().filter(|line| line.starts_with(start)) {
+        println!("{}", line.split_whitespace().collect::<Vec<_>>().join(" "));
     }
 }
 

@@ -4,15 +4,13 @@ use crate::Test;
 use crate::world::{PATIENCE, User, World, both, can_run, cgroups_of, id, is_alive, wait_until};
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::time::Duration;
 use toft_model::InstanceId;
 use toft_model::instance::{End, ListenDoor, Outcome};
-use toft_model::machine::OuterListener;
 use toft_model::message::{Role, ToUp};
 
 pub(crate) fn tests() -> Vec<(String, fn())> {
-    let tests: [Test; 17] = [
+    let tests: [Test; 15] = [
         ("keeper::ends_of_programs_are_told_as_they_were", || {
             both(ends)
         }),
@@ -22,25 +20,22 @@ pub(crate) fn tests() -> Vec<(String, fn())> {
             || both(not_there),
         ),
         ("keeper::stop_asks_and_then_kills", || both(stop)),
+        ("keeper::a_program_starts_with_no_signal_ignored", || {
+            both(signals)
+        }),
+        ("keeper::nothing_piles_up", || both(nothing_piles_up)),
         ("keeper::kill_takes_the_whole_tree_along", || {
             both(kill_tree)
         }),
         ("keeper::a_start_is_told_once", || both(once)),
         ("keeper::instances_have_ids_of_their_own", own_ids),
         ("keeper::fifty_megabytes_pass", || both(fifty_megabytes)),
-        ("keeper::inspect_shows_what_it_listens_on", || both(inspect)),
-        ("keeper::doors_runs_commands_inside", || both(run_inside)),
-        ("keeper::notify_reaches_doors", || both(notify)),
         ("keeper::roles_come_back_and_server_loses_no_end", || {
             both(roles_come_back)
         }),
         ("keeper::a_killed_spawner_and_logger_are_replaced", || {
             both(helpers_come_back)
         }),
-        (
-            "keeper::listeners_are_shared_and_refused_when_taken",
-            || both(listeners),
-        ),
         ("keeper::the_end_in_good_order_leaves_nothing", || {
             both(good_end)
         }),
@@ -174,6 +169,55 @@ fn once(user: User) {
     world.end();
 }
 
+/// Open files of the keeper and of its two helpers.
+fn open_files(world: &World) -> Vec<usize> {
+    let parent = |pid: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        stat.starts_with("toft\0")
+    };
+    let helpers = world.descendants().into_iter().filter(parent);
+    std::iter::once(world.keeper.id())
+        .chain(helpers)
+        .map(|pid| {
+            std::fs::read_dir(format!("/proc/{pid}/fd"))
+                .unwrap()
+                .count()
+        })
+        .collect()
+}
+
+fn nothing_piles_up(user: User) {
+    let mut world = World::new(user);
+    run(&mut world, "first", &["exit", "0"]);
+    wait_until("the view of the first to go", || {
+        world.descendants().len() == 8
+    });
+    let before = open_files(&world);
+    assert_eq!(before.len(), 3);
+    for n in 0..40 {
+        let spec = world.app("again", n + 1, &["say", "hello", "exit", "0"]);
+        world.start(&spec);
+        assert_eq!(world.exited(&spec.id).end, End::Code(0));
+    }
+    // The logger closes its copies right after its last word.
+    wait_until("the descriptors to be as before", || {
+        open_files(&world) == before
+    });
+    world.end();
+}
+
+fn signals(user: User) {
+    let mut world = World::new(user);
+    let (id, _) = run(&mut world, "shop", &["signals"]);
+    let lines = world.lines(&id);
+    let none = "0000000000000000";
+    // Rust programs ignore PIPE themselves: bit 12.
+    let rust = "0000000000001000";
+    assert!(lines.contains(&format!("SigBlk: {none}")), "{lines:?}");
+    assert!(lines.contains(&format!("SigIgn: {rust}")), "{lines:?}");
+    world.end();
+}
+
 fn own_ids() {
     if !can_run(User::Root) {
         return;
@@ -210,89 +254,6 @@ fn fifty_megabytes(user: User) {
         .join("logs")
         .join(toft_model::frame::ring_path(&id));
     assert!(std::fs::metadata(path).unwrap().len() < 9 << 20);
-    world.end();
-}
-
-fn inspect(user: User) {
-    let mut world = World::new(user);
-    let spec = world.app("shop", 1, &["serve", "8080"]);
-    world.start(&spec);
-    world.started(&spec.id);
-    world.wait_for_line(&spec.id, "listening");
-    world.say("keeper", &json!({"inspect": spec.id}));
-    assert_eq!(
-        world.pair("inspected", &spec.id),
-        json!({"tcp": ["127.0.0.1:8080"]})
-    );
-    world.say("keeper", &json!({"inspect": id("nobody", 1)}));
-    assert!(world.pair("inspected", &id("nobody", 1)).is_null());
-    world.end();
-}
-
-fn run_inside(user: User) {
-    let mut world = World::new(user);
-    let spec = world.app("shop", 1, &["hang"]);
-    world.start(&spec);
-    world.started(&spec.id);
-    let mut token = 0;
-    let mut inside = |world: &mut World, words: &[&str]| {
-        token += 1;
-        let argv: Vec<&str> = ["/it", "app"].iter().chain(words).copied().collect();
-        world.say(
-            "doors",
-            &json!({"run": {"instance": spec.id, "argv": argv, "token": token}}),
-        );
-        world.hear("the end of a command", |value| {
-            let ran = &value["say"]["say"]["ran"];
-            (ran["token"] == token).then(|| ran["code"].as_i64())
-        })
-    };
-    assert_eq!(inside(&mut world, &["exit", "0"]), Some(0));
-    assert_eq!(inside(&mut world, &["exit", "9"]), Some(9));
-    assert_eq!(
-        inside(&mut world, &["abort"]),
-        Some(128 + i64::from(libc::SIGABRT))
-    );
-    // One that never ends is answered when its instance does.
-    world.say(
-        "doors",
-        &json!({"run": {"instance": spec.id, "argv": ["/it", "app", "hang"], "token": 99}}),
-    );
-    world.say(
-        "doors",
-        &json!({"run": {"instance": spec.id, "argv": ["/it", "app", "exit", "1"], "token": 100}}),
-    );
-    world.hear("a command beside one that hangs", |value| {
-        (value["say"]["say"]["ran"]["token"] == 100).then_some(())
-    });
-    world.say("keeper", &json!({"kill": spec.id}));
-    let code = world.hear("the end of the one that hung", |value| {
-        let ran = &value["say"]["say"]["ran"];
-        (ran["token"] == 99).then(|| ran["code"].clone())
-    });
-    assert!(code.is_null());
-    world.hear("the end of the instance at doors", |value| {
-        let exited = &value["say"]["say"]["exited"];
-        (value["from"] == "doors" && exited[0] == json!(spec.id)).then_some(())
-    });
-    world.end();
-}
-
-fn notify(user: User) {
-    let mut world = World::new(user);
-    let mut spec = world.app("shop", 1, &["notify", "hang"]);
-    spec.notify = true;
-    world.start(&spec);
-    world.started(&spec.id);
-    world.say("doors", &json!({"notify": spec.id}));
-    world.hear("the notify socket", |value| {
-        (value["say"]["say"]["notify"] == json!(spec.id) && value["say"]["fds"] == 1).then_some(())
-    });
-    world.say("doors", &json!({"datagram": 1}));
-    let read = world.hear("the datagram", |value| {
-        value["say"]["read"].as_str().map(str::to_owned)
-    });
-    assert_eq!(read, "READY=1");
     world.end();
 }
 
@@ -374,44 +335,6 @@ fn helpers_come_back(user: User) {
         lines[1].contains("the logger was started again"),
         "{lines:?}"
     );
-    world.end();
-}
-
-fn listeners(user: User) {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap();
-    let outer = [OuterListener { address }];
-    let mut refused = World::bare(user);
-    refused.order(&outer);
-    let failed = refused.hear_up();
-    let ToUp::Failed(refusal) = failed else {
-        panic!("{failed:?}")
-    };
-    assert!(
-        refusal
-            .cause
-            .contains(&format!("port {} is in use", address.port())),
-        "{refusal}"
-    );
-    assert!(refusal.cure.unwrap().contains("--http"));
-    assert!(!refused.keeper.wait().unwrap().success());
-    drop(free);
-    let mut world = World::with_listeners(user, &outer);
-    let count = world.hear("the listener at edge", |value| {
-        let to: SocketAddr =
-            serde_json::from_value(value["say"]["say"]["listener"]["address"].clone()).ok()?;
-        (to == address).then(|| value["say"]["fds"].as_u64())?
-    });
-    assert!(count >= 1);
-    // While edge is away, a connection waits instead of being refused.
-    world.say("edge", &json!({"exit": 1}));
-    world.hear_up();
-    std::net::TcpStream::connect(address).unwrap();
-    world.hear("the listener at the next edge", |value| {
-        value["say"]["say"]["listener"]["address"]
-            .as_str()
-            .map(|_| ())
-    });
     world.end();
 }
 

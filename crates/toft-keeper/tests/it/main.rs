@@ -17,6 +17,7 @@ mod killed;
 mod limits;
 mod logger;
 mod played;
+mod serving;
 mod world;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -58,6 +59,7 @@ fn tests() -> ExitCode {
         keeper::tests(),
         killed::tests(),
         limits::tests(),
+        serving::tests(),
     ];
     let trials = all.into_iter().flatten().map(|(name, test)| {
         Trial::test(name, move || -> Result<(), Failed> {
