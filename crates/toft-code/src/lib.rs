@@ -6,5 +6,6 @@
 
 pub mod copy;
 pub mod detect;
+pub mod own;
 mod paths;
 pub mod sets;

@@ -10,6 +10,7 @@ use super::scan::{self, Found, Odd, Scan, open_file_below, open_root};
 use super::skip::Policy;
 use super::stamp::Stamp;
 use super::sync::Note;
+use crate::own;
 use crate::paths::PathMap;
 use rustix::fs::{AtFlags, FlockOperation, Mode, fchmod, flock, fstat, statat};
 use rustix::io::Errno;
@@ -156,13 +157,15 @@ impl Store {
             let path = path.to_owned();
             move |source: io::Error| CollectError::Store { path, source }
         };
+        std::fs::create_dir_all(path.parent().unwrap_or(path)).map_err(failed(path))?;
+        own::folder(path).map_err(failed(path))?;
         for part in ["objects", "trees", "index"] {
             let part = path.join(part);
-            std::fs::create_dir_all(&part).map_err(failed(&part))?;
+            own::folder(&part).map_err(failed(&part))?;
         }
-        let lock = path.join("lock");
-        let file = File::create(&lock).map_err(failed(&lock))?;
-        flock(&file, FlockOperation::LockExclusive).map_err(|e| failed(&lock)(e.into()))?;
+        // The lock is the folder itself: no file of it is opened for that.
+        let file = open_root(path).map_err(|e| failed(path)(e.into()))?;
+        flock(&file, FlockOperation::LockExclusive).map_err(|e| failed(path)(e.into()))?;
         let tmp = path.join("tmp");
         remove_tree(&tmp)
             .and_then(|()| std::fs::create_dir(&tmp))
@@ -172,7 +175,7 @@ impl Store {
         let now = now.map_err(failed(&probe))?;
         Ok(Self {
             path: path.to_owned(),
-            _lock: file.into(),
+            _lock: file,
             now,
         })
     }
@@ -409,7 +412,7 @@ impl<'a> Collecting<'a> {
         let fail = |error| self.store.failed(object, error);
         let source =
             open_file_below(&self.work, path).map_err(|e| self.read_error(path, e.into()))?;
-        let mut to = File::create(&spare).map_err(fail)?;
+        let mut to = own::fresh_file(&spare).map_err(fail)?;
         let copied = hash_steady(&File::from(source), &mut to).map_err(fail)?;
         // It was hashed a moment ago; what is copied now must be the same.
         let Some((_, stamp)) = copied.filter(|(copied, _)| copied == hash) else {
@@ -425,7 +428,7 @@ impl<'a> Collecting<'a> {
     fn renew(&self, object: &Path) -> io::Result<()> {
         let spare = self.store.path.join("tmp/object");
         let mode = std::fs::metadata(object)?.permissions().mode() & 0o777;
-        let mut to = File::create(&spare)?;
+        let mut to = own::fresh_file(&spare)?;
         io::copy(&mut File::open(object)?, &mut to)?;
         place(&to, &spare, object, mode)
     }
@@ -455,7 +458,7 @@ fn make_folder(path: &Path) -> io::Result<()> {
 fn place(file: &File, spare: &Path, object: &Path, mode: u32) -> io::Result<()> {
     fchmod(file, Mode::from_raw_mode(mode))?;
     if let Some(folder) = object.parent() {
-        std::fs::create_dir_all(folder)?;
+        own::folder(folder)?;
     }
     std::fs::rename(spare, object)
 }

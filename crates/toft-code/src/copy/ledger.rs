@@ -3,9 +3,10 @@
 //! It is a cache in all its uses: one that is missing, cut off or of another format reads as empty,
 //! and everything is looked at again.
 
+use crate::own;
 use crate::paths::PathMap;
 use std::ffi::OsStr;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -65,7 +66,7 @@ pub(super) fn save<R: Record>(file: &Path, ledger: &Ledger<R>) -> io::Result<()>
     bytes.push(0);
     let mut fresh = file.as_os_str().to_owned();
     fresh.push(".new");
-    std::fs::write(&fresh, bytes)?;
+    own::fresh_file(Path::new(&fresh))?.write_all(&bytes)?;
     std::fs::rename(&fresh, file)
 }
 

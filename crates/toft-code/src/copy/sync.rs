@@ -8,6 +8,7 @@ use super::ledger::{self, Ledger, Record};
 use super::scan::{Failed, Found, Odd, Scan, names, open_file_below, open_folder_below, open_root};
 use super::skip::Policy;
 use super::stamp::Stamp;
+use crate::own;
 use rustix::fs::{
     AtFlags, CWD, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, fchmod, fchown, fstat,
     futimens, mkdirat, openat, readlinkat, renameat, statat, symlinkat, unlinkat,
@@ -157,7 +158,8 @@ impl Sync {
             source,
         };
         let project_path = project.canonicalize().map_err(reading)?;
-        std::fs::create_dir_all(work).map_err(writing)?;
+        std::fs::create_dir_all(work.parent().unwrap_or(work)).map_err(writing)?;
+        own::folder(work).map_err(writing)?;
         let work_path = work.canonicalize().map_err(writing)?;
         if let Ok(inside) = work_path.strip_prefix(&project_path)
             && !inside.iter().any(|part| Policy::Sources.skips_folder(part))
@@ -172,7 +174,7 @@ impl Sync {
             beside(&work_path, ".copying"),
         );
         let before = std::fs::metadata(&ledger_path).ok();
-        let spare = File::create(&spare_path).map_err(writing)?;
+        let spare = own::fresh_file(&spare_path).map_err(writing)?;
         let now = Stamp::from(&fstat(&spare).map_err(|e| writing(e.into()))?).mtime;
         let work_fd = open_root(&work_path).map_err(|e| writing(e.into()))?;
         if let Some(owner) = owner {
@@ -438,15 +440,7 @@ impl Sync {
     }
 
     fn spare(&self) -> io::Result<File> {
-        match std::fs::remove_file(&self.spare_path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        File::options()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&self.spare_path)
+        own::fresh_file(&self.spare_path)
     }
 
     /// Removes what came from the sources and is no longer there. A folder stays while the build

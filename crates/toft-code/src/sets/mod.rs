@@ -219,6 +219,9 @@ impl SetError {
             Self::NotInstalled { package } => Some(format!(
                 "sudo apt-get install --no-install-recommends {package}"
             )),
+            Self::NoProgram { name, .. } if name == "rustc" || name == "cargo" => Some(
+                "install Rust as https://rustup.rs says, or your distribution's cargo".to_owned(),
+            ),
             Self::NoProgram {
                 package: Some(package),
                 ..

@@ -163,7 +163,7 @@ impl<'a> Plan<'a> {
             let path = path.to_owned();
             move |error| Broken::Write(path, error)
         };
-        std::fs::create_dir_all(sets).map_err(at(sets))?;
+        crate::own::folder(sets).map_err(at(sets))?;
         // Old programs live on here after an upgrade: nobody else is to reach them.
         std::fs::set_permissions(sets, std::fs::Permissions::from_mode(0o700)).map_err(at(sets))?;
         let aside = sets.join(format!("{key}.{}", std::process::id()));
