@@ -5,6 +5,7 @@ use super::project::Project;
 use crate::failure::{Failure, chain};
 use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use toft_code::copy::{Changes as Synced, Collected, Watcher, collect, prune, sync};
 use tokio::io::Interest;
@@ -78,11 +79,16 @@ impl State {
             )
             .next("toft up keeps its state beside the code: run it where you may write")
         };
-        for name in FOLDERS {
-            std::fs::create_dir_all(folder.join(name)).map_err(failed)?;
+        // None of them may be a link: a project that brings its own could lead anywhere by it.
+        let own = [&top, &folder].into_iter().cloned();
+        for path in own.chain(FOLDERS.map(|name| folder.join(name))) {
+            toft_code::own::folder(&path).map_err(failed)?;
         }
+        // What a build leaves stands on disk under the caller's own name, with whatever rights the
+        // build gave it: nobody else is to reach it.
+        std::fs::set_permissions(&top, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
         let ignore = top.join(".gitignore");
-        if !ignore.exists() {
+        if ignore.symlink_metadata().is_err() {
             std::fs::File::create(&ignore)
                 .and_then(|mut file| file.write_all(b"*\n"))
                 .map_err(failed)?;
