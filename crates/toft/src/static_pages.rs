@@ -120,20 +120,35 @@ fn converse(mut stream: TcpStream, root: &OwnedFd) -> io::Result<()> {
 fn read_head(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Option<Vec<u8>>> {
     let mut chunk = [0; 4096];
     loop {
-        if let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
+        let end = buffer.windows(4).position(|four| four == b"\r\n\r\n");
+        if end.unwrap_or(buffer.len()) > HEAD_BYTES_MAX {
+            Answer::words(431, "Request Header Fields Too Large").send(stream, false, false)?;
+            linger(stream)?;
+            return Ok(None);
+        }
+        if let Some(end) = end {
             let head = buffer[..end].to_vec();
             buffer.drain(..end + 4);
             return Ok(Some(head));
-        }
-        if buffer.len() > HEAD_BYTES_MAX {
-            Answer::words(431, "Request Header Fields Too Large").send(stream, false, false)?;
-            return Ok(None);
         }
         match stream.read(&mut chunk)? {
             0 => return Ok(None),
             count => buffer.extend_from_slice(&chunk[..count]),
         }
     }
+}
+
+/// Throws away what is still on its way, for a while: a socket that is closed over unread bytes
+/// resets the connection, and the answer with it.
+fn linger(stream: &mut TcpStream) -> io::Result<()> {
+    stream.shutdown(std::net::Shutdown::Write)?;
+    let mut chunk = [0; 4096];
+    for _ in 0..64 {
+        if stream.read(&mut chunk)? == 0 {
+            break;
+        }
+    }
+    Ok(())
 }
 
 struct Request<'a> {
