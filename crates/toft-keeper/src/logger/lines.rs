@@ -100,6 +100,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn the_borders_of_chunks_do_not_matter(
             words in proptest::collection::vec((0usize..90_000, any::<bool>()), 0..6),
