@@ -84,6 +84,7 @@ pub(super) fn python(wanted: &mut Wanted<'_>) -> Result<(), SetError> {
             return Ok(());
         }
         wanted.package("python3")?;
+        say_which(wanted, "python3", &python);
         // Most ready-made extension modules lean on it.
         for optional in ["libstdc++6", "python3-pip"] {
             if wanted.debian()?.is_installed(optional) {
@@ -121,6 +122,7 @@ pub(super) fn node(wanted: &mut Wanted<'_>) -> Result<(), SetError> {
             return Ok(());
         }
         wanted.package("nodejs")?;
+        say_which(wanted, "node", &node);
         if wanted.debian()?.is_installed("npm") {
             wanted.package("npm")?;
         }
@@ -142,6 +144,24 @@ pub(super) fn node(wanted: &mut Wanted<'_>) -> Result<(), SetError> {
         return wanted.needs_of(&real);
     }
     whole_prefix(wanted, &top, &real, "node_modules")
+}
+
+/// Notes that the caller's own shell would have started another one.
+fn say_which(wanted: &mut Wanted<'_>, name: &str, used: &Path) {
+    let own = wanted
+        .host
+        .path
+        .iter()
+        .map(|folder| folder.join(name))
+        .find(|file| super::is_program(file));
+    let Some(own) = own else { return };
+    let real = |file: &Path| file.canonicalize().ok();
+    if real(&own) != real(used) {
+        let (used, own) = (used.display(), own.display());
+        wanted.note(format!(
+            "`{name}` is {used} here, not {own}, which comes first on the caller's PATH"
+        ));
+    }
 }
 
 /// Packages where the machine has dpkg, else the whole of `/usr`.
