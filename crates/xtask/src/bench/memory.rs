@@ -13,14 +13,14 @@ use super::stats::{Sample, line};
 use crate::built::{self, Profile};
 use crate::say::say;
 use anyhow::{Context, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
 use toft_testkit::inventory::processes;
 use toft_testkit::wait;
 
-/// A program that does nothing, for as long as it is let.
-const PROGRAM: &[&str] = &["/usr/bin/sleep", "100000"];
+/// The name of a small static server that nobody asks anything.
+const PROGRAM: &str = "toft-idle";
 const COMMAND: &str = "cargo xtask bench memory";
 
 /// What a side's instances hold, in KiB each.
@@ -50,7 +50,11 @@ const SIDES: [(Side, &str); 4] = [
 pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     let count = super::number(arguments, "--instances", 40)?;
     let rounds = super::number(arguments, "--rounds", 7)?;
-    let toft = built::toft(Profile::Release)?;
+    let [idle] = built::binaries(Profile::Release, [("toft-testkit", PROGRAM)])?;
+    let programs = Programs {
+        toft: built::toft(Profile::Release)?,
+        idle,
+    };
     let mut sides: Vec<(Side, &str, Held)> = Vec::new();
     for (side, name) in SIDES {
         match side {
@@ -62,9 +66,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     }
     for round in 0..rounds + 1 {
         for (side, name, held) in &mut sides {
-            let (side, toft) = (*side, toft.clone());
+            let (side, programs) = (*side, programs.clone());
             // A thread of its own: it goes into cgroups and mounts that nobody else shares.
-            let measured = std::thread::spawn(move || one(side, &toft, count)).join();
+            let measured = std::thread::spawn(move || one(side, &programs, count)).join();
             let measured = measured
                 .map_err(|_| anyhow::anyhow!("the side {name} broke"))?
                 .with_context(|| *name)?;
@@ -75,8 +79,15 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     }
     table(&sides, count, rounds);
     say("");
-    idle::print(&toft)?;
+    idle::print(&programs.toft)?;
     Ok(true)
+}
+
+/// What is run.
+#[derive(Clone)]
+struct Programs {
+    toft: PathBuf,
+    idle: PathBuf,
 }
 
 /// KiB for each instance.
@@ -97,19 +108,33 @@ impl Held {
     }
 }
 
-fn one(side: Side, toft: &Path, count: usize) -> Result<Measured> {
+fn one(side: Side, programs: &Programs, count: usize) -> Result<Measured> {
     let memory = Memory::new(&format!("{side:?}").to_lowercase())?;
     let dir = std::env::temp_dir().join(format!("toft-bench-memory-{}", std::process::id()));
-    let shown = Shown::of_machine();
+    let folder = programs.idle.parent().context("a folder")?.to_owned();
+    let shown = Shown {
+        folders: vec![folder],
+        links: Vec::new(),
+    };
+    let idle = programs.idle.to_str().context("a plain path")?;
     let before_start = if side == Side::Toft {
-        Some(Spawner::start(toft, &shown, PROGRAM)?)
+        Some(Spawner::start(&programs.toft, &shown, &[idle])?)
     } else {
         None
     };
     peers::hide_hybrid_cgroups()?;
     let measured = match before_start {
         Some(mut spawner) => with_spawner(&mut spawner, &memory, count),
-        None => with_commands(side, &shown, &dir, &memory, count),
+        None => with_commands(
+            side,
+            &Around {
+                shown: &shown,
+                dir: &dir,
+                idle,
+            },
+            &memory,
+            count,
+        ),
     };
     let _ = std::fs::remove_dir_all(&dir); // Of our own making; a leftover harms nobody.
     measured
@@ -121,8 +146,7 @@ fn with_spawner(spawner: &mut Spawner, memory: &Memory, count: usize) -> Result<
     spawner.kill(first)?;
     let before = Reading::take(memory)?;
     let running: Vec<_> = (0..count).map(|_| spawner.spawn()).collect::<Result<_>>()?;
-    let names = vec![PROGRAM[0].rsplit('/').next().unwrap_or_default(); count];
-    all_there(&names)?;
+    all_there(count)?;
     let after = Reading::take(memory)?;
     for instance in running {
         spawner.kill(instance)?;
@@ -130,31 +154,33 @@ fn with_spawner(spawner: &mut Spawner, memory: &Memory, count: usize) -> Result<
     Ok(after.since(&before, count))
 }
 
+/// What the peers' commands are made of.
+struct Around<'a> {
+    shown: &'a Shown,
+    dir: &'a Path,
+    idle: &'a str,
+}
+
 fn with_commands(
     side: Side,
-    shown: &Shown,
-    dir: &Path,
+    around: &Around<'_>,
     memory: &Memory,
     count: usize,
 ) -> Result<Measured> {
-    let mut bundle = Bundle::write(dir, shown, PROGRAM)?;
+    let argv = [around.idle];
+    let mut bundle = Bundle::write(around.dir, around.shown, &argv)?;
     let mut start = || -> Result<Child> {
         let mut command = match side {
-            Side::Bubblewrap => peers::bubblewrap(shown, PROGRAM),
+            Side::Bubblewrap => peers::bubblewrap(around.shown, &argv),
             Side::Crun => bundle.run(),
-            Side::Bare | Side::Toft => {
-                let mut command = Command::new(PROGRAM[0]);
-                command.args(&PROGRAM[1..]);
-                command
-            }
+            Side::Bare | Side::Toft => Command::new(around.idle),
         };
         Ok(command.spawn()?)
     };
     end(start()?)?;
     let before = Reading::take(memory)?;
     let running: Vec<Child> = (0..count).map(|_| start()).collect::<Result<_>>()?;
-    let names = vec!["sleep"; count];
-    all_there(&names)?;
+    all_there(count)?;
     let after = Reading::take(memory)?;
     for child in running {
         end(child)?;
@@ -164,9 +190,9 @@ fn with_commands(
 
 /// Ends a command and every process that it started.
 fn end(mut child: Child) -> Result<()> {
-    all_there(&["sleep"])?;
+    all_there(1)?;
     for process in below(child.id())? {
-        if process.comm == "sleep" && process.pid != child.id() {
+        if process.comm == PROGRAM && process.pid != child.id() {
             let pid = i32::try_from(process.pid)
                 .ok()
                 .and_then(rustix::process::Pid::from_raw);
@@ -175,7 +201,7 @@ fn end(mut child: Child) -> Result<()> {
                 pid.context("a process id")?,
                 rustix::process::Signal::KILL,
             );
-        } else if process.pid == child.id() && process.comm == "sleep" {
+        } else if process.pid == child.id() && process.comm == PROGRAM {
             child.kill()?;
         }
     }
@@ -198,15 +224,15 @@ fn below(top: u32) -> Result<Vec<toft_testkit::inventory::Process>> {
         .collect())
 }
 
-/// Waits until as many of these programs run below this process.
-fn all_there(names: &[&str]) -> Result<()> {
+/// Waits until as many of the programs run below this process.
+fn all_there(count: usize) -> Result<()> {
     wait::until(Duration::from_secs(60), "all instances", || {
         let found = below(std::process::id()).ok()?;
         let there = found
             .iter()
-            .filter(|p| names.contains(&p.comm.as_str()) && p.state == 'S')
+            .filter(|p| p.comm == PROGRAM && p.state == 'S')
             .count();
-        (there >= names.len()).then_some(())
+        (there >= count).then_some(())
     })
 }
 

@@ -43,7 +43,8 @@ fn share(process: &Process) -> Result<Share> {
         .map(|word| word.rsplit('/').next().unwrap_or_default())
         .unwrap_or_default();
     let verb = words.get(1).cloned().unwrap_or_default();
-    let own = program == "toft" || program == "exe" || process.comm == "init" || program.is_empty();
+    // A static page is served by Toft's own program, but as an app.
+    let own = (program == "toft" || program == "toft-init" || program == "exe") && verb != "static";
     Ok(Share {
         name: format!("{program} {verb}").trim().to_owned(),
         own,

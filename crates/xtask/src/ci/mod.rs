@@ -11,6 +11,7 @@ mod tests;
 
 use crate::say::say;
 use command::{answers, cargo, succeeds};
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Instant;
 
@@ -162,7 +163,8 @@ fn summary(all: &Found, broken: &[&str]) -> String {
     let mut text = String::new();
     if !all.skips.is_empty() {
         text.push_str("\nNOT CHECKED HERE:");
-        for why in &all.skips {
+        let mut told = BTreeSet::new();
+        for why in all.skips.iter().filter(|why| told.insert(*why)) {
             text.push_str(&format!("\n  SKIPPED: {why}"));
         }
     }
@@ -242,6 +244,7 @@ mod self_tests {
         let mut all = Found::of(true);
         all.add(Found::of(false));
         all.add(Found::skip("no network"));
+        all.skips.push("no network".into());
         insta::assert_snapshot!(summary(&all, &["fmt"]), @"
 
         NOT CHECKED HERE:
