@@ -139,7 +139,7 @@ impl Worker {
         let begins = front.scan.is_fresh();
         match front.scan.find(input) {
             Err(malformed) => {
-                self.refuse(key, malformed, work);
+                self.refuse(key, malformed);
                 Step::Wait
             }
             Ok(None) => {
@@ -155,7 +155,7 @@ impl Worker {
                 match self.request(key, input, length, work) {
                     Ok(()) => Step::More,
                     Err(malformed) => {
-                        self.refuse(key, malformed, work);
+                        self.refuse(key, malformed);
                         Step::Wait
                     }
                 }
@@ -254,7 +254,7 @@ impl Worker {
         let taken = match exchange.request(input, 0, &mut io.work.pieces) {
             Ok(taken) => taken,
             Err(malformed) => {
-                self.refuse(key, malformed, &mut io.work);
+                self.refuse(key, malformed);
                 return Step::Wait;
             }
         };
@@ -290,7 +290,7 @@ impl Worker {
 
     /// The request was not understood: says so and ends the connection, since nobody knows where
     /// the next request would begin.
-    fn refuse(&mut self, key: Key, malformed: Malformed, _work: &mut Work) {
+    fn refuse(&mut self, key: Key, malformed: Malformed) {
         self.refuse_with(
             key,
             malformed.status(),
@@ -404,7 +404,7 @@ impl Worker {
     }
 
     /// Its deadline passed.
-    pub(super) fn client_is_late(&mut self, key: Key, _work: &mut Work) {
+    pub(super) fn client_is_late(&mut self, key: Key) {
         let Some(front) = self.fronts.get(key) else {
             return;
         };

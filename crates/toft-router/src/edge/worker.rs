@@ -173,7 +173,7 @@ impl Worker {
                 self.connection(tag, Key::from_bits(bits), EventFlags::empty(), &mut io);
             }
         }
-        self.let_time_act(&mut io.work);
+        self.let_time_act();
         self.feed_hungry(&mut io.work);
         self.io = io;
         self.poll.give_back(events);
@@ -224,16 +224,18 @@ impl Worker {
         soonest.saturating_duration_since(now)
     }
 
-    fn let_time_act(&mut self, work: &mut Work) {
+    fn let_time_act(&mut self) {
         while let Some((at, key)) = self.timers.pop(self.now) {
-            let Some(front) = self.fronts.get_mut(key).filter(|front| front.timer == at) else {
+            let Some(front) = self.fronts.get(key).filter(|front| front.timer == at) else {
                 continue;
             };
-            if front.deadline > self.now {
+            if front.deadline <= self.now {
+                self.client_is_late(key);
+            }
+            // It was put off, or goes on for another reason.
+            if let Some(front) = self.fronts.get_mut(key) {
                 front.timer = front.deadline;
                 self.timers.push(front.deadline, key);
-            } else {
-                self.client_is_late(key, work);
             }
         }
         if self.next_sweep <= self.now {

@@ -71,9 +71,16 @@ impl App {
     pub(crate) fn http(
         answer: impl Fn(&Seen, &mut TcpStream) -> bool + Send + Sync + 'static,
     ) -> Self {
+        Self::http_on(TcpListener::bind("127.0.0.1:0").unwrap(), answer)
+    }
+
+    pub(crate) fn http_on(
+        listener: TcpListener,
+        answer: impl Fn(&Seen, &mut TcpStream) -> bool + Send + Sync + 'static,
+    ) -> Self {
         let requests = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&requests);
-        let mut app = Self::raw(move |mut stream| {
+        let mut app = Self::on(listener, move |mut stream| {
             let mut read = Vec::new();
             while let Some(seen) = next_request(&mut stream, &mut read) {
                 count.fetch_add(1, Ordering::SeqCst);

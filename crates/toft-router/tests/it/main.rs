@@ -13,5 +13,6 @@ mod doors;
 mod http;
 mod keeper;
 mod namespace;
+mod stream;
 mod swap;
 mod world;
