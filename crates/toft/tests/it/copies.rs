@@ -2,7 +2,7 @@
 
 use crate::world::{SOON, both};
 use anyhow::ensure;
-use toft_testkit::http::get;
+use toft_testkit::http::{free_port, get};
 
 #[test]
 fn two_copies_answer_at_once() {
@@ -12,7 +12,7 @@ fn two_copies_answer_at_once() {
         world.save(&folder.join("toft.toml"), text)?;
         let before = world.before()?;
         let mut first = world.up(&folder).start()?;
-        let mut second = world.up(&folder).args(["--offset", "100"]).start()?;
+        let mut second = world.up_offset(&folder)?.start()?;
         let urls = [first.url(SOON)?, second.url(SOON)?];
         ensure!(urls[0] != urls[1], "{urls:?}");
         for url in &urls {
@@ -34,7 +34,7 @@ fn a_second_keeper_on_the_same_state_is_refused_by_name() {
         let folder = world.app("small")?;
         let mut first = world.up(&folder).start()?;
         let url = first.url(SOON)?;
-        let mut second = world.up(&folder).args(["--http", "8099"]).start()?;
+        let mut second = world.up_at(&folder, free_port()?).start()?;
         let status = second.wait(SOON)?;
         let text = second.text();
         ensure!(

@@ -202,9 +202,9 @@ fn a_taken_port_names_its_holder_and_leaves_nothing() {
     both(|world| {
         let folder = world.app("small")?;
         let holder = std::net::TcpListener::bind("127.0.0.1:0")?;
-        let port = holder.local_addr()?.port().to_string();
+        let port = holder.local_addr()?.port();
         let before = world.before()?;
-        let mut up = world.up(&folder).args(["--http", &port]).start()?;
+        let mut up = world.up_at(&folder, port).start()?;
         up.wait_for(SOON, &format!("127.0.0.1:{port}"))?;
         let status = up.wait(SOON)?;
         ensure!(!status.success(), "{status}");

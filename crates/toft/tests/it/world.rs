@@ -143,11 +143,26 @@ impl World {
 
     /// `toft up FOLDER`, at the usual port where that is this test's own.
     pub(crate) fn up(&self, folder: &Path) -> Options<'_> {
-        let mut options = Options::up(&self.binary, folder, self.port).by(self.plain.as_ref());
+        let mut options = self.up_at(folder, self.port);
         if self.port == PORT {
             options.args.truncate(2);
         }
         options
+    }
+
+    /// `toft up FOLDER --http PORT`.
+    pub(crate) fn up_at(&self, folder: &Path, port: u16) -> Options<'_> {
+        Options::up(&self.binary, folder, port).by(self.plain.as_ref())
+    }
+
+    /// `toft up FOLDER --offset 100`, at the port that this means where that is this test's own.
+    pub(crate) fn up_offset(&self, folder: &Path) -> Result<Options<'_>> {
+        let options = if self.port == PORT {
+            self.up(folder)
+        } else {
+            self.up_at(folder, toft_testkit::http::free_port()?)
+        };
+        Ok(options.args(["--offset", "100"]))
     }
 
     /// What is there before anything was done.

@@ -50,7 +50,7 @@ const SIDES: [(Side, &str); 4] = [
 pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     let count = super::number(arguments, "--instances", 40)?;
     let rounds = super::number(arguments, "--rounds", 7)?;
-    let [idle] = built::binaries(Profile::Release, [("toft-testkit", PROGRAM)])?;
+    let [idle] = built::binaries(Profile::Dev, [("toft-testkit", PROGRAM)])?;
     let programs = Programs {
         toft: built::toft(Profile::Release)?,
         idle,

@@ -44,7 +44,7 @@ fn share(process: &Process) -> Result<Share> {
         .unwrap_or_default();
     let verb = words.get(1).cloned().unwrap_or_default();
     // A static page is served by Toft's own program, but as an app.
-    let own = (program == "toft" || program == "toft-init" || program == "exe") && verb != "static";
+    let own = (program.starts_with("toft") || program == "exe") && verb != "static";
     Ok(Share {
         name: format!("{program} {verb}").trim().to_owned(),
         own,
