@@ -16,6 +16,7 @@ use toft_model::instance::{InstanceSpec, Listening, Outcome, Refusal, Running};
 use toft_model::message::{
     DoorsToServer, EdgeToServer, KeeperToServer, Role, ServerToDoors, ServerToEdge, ServerToKeeper,
 };
+use toft_model::sandbox::Enforcer;
 use toft_model::table::{Probe, Table, Verdict};
 use toft_model::{AppName, Generation, InstanceId};
 use toft_plan::{Action, Seen};
@@ -212,6 +213,7 @@ impl Server {
         if self.runs.contains(&id) {
             return;
         }
+        self.tell_budgets(running);
         let Some(record) = self.apps.get_mut(&id.app) else {
             return;
         };
@@ -236,6 +238,26 @@ impl Server {
                 self.probes.insert(id, probe);
             }
             None => self.ready(&id),
+        }
+    }
+
+    /// Says which budgets are not held as they would be with cgroups.
+    fn tell_budgets(&self, running: &Running) {
+        let weak = |held: &Enforcer| matches!(held, Enforcer::Rlimit | Enforcer::Nothing);
+        let budgets: Vec<_> = running
+            .budgets
+            .iter()
+            .filter(|(name, held)| name != "open_files" && weak(held))
+            .cloned()
+            .collect();
+        if !budgets.is_empty() {
+            self.event(
+                &running.id.app,
+                What::BestEffort {
+                    instance: running.id.clone(),
+                    budgets,
+                },
+            );
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::id::{AppName, InstanceId};
 use crate::instance::{Listening, Outcome, Refusal};
+use crate::sandbox::Enforcer;
 use serde::{Deserialize, Serialize};
 
 /// One change, in the order in which it happened.
@@ -32,6 +33,13 @@ pub enum What {
         instance: InstanceId,
         /// Why: “release 3”, “restart 2 after exit code 1”.
         reason: String,
+    },
+    /// Some of its budgets are not held by a cgroup here.
+    BestEffort {
+        /// Who.
+        instance: InstanceId,
+        /// Each such budget's name in the app file, and what holds it instead.
+        budgets: Vec<(String, Enforcer)>,
     },
     /// It could not be started.
     Refused {

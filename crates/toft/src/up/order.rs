@@ -58,6 +58,7 @@ pub(crate) struct Shown(BTreeSet<PathBuf>);
 /// What does the looking up on this machine, and remembers it.
 pub(crate) struct Resolver {
     host: Host,
+    memo: sets::Memo,
     shown: Shown,
 }
 
@@ -69,6 +70,7 @@ impl Resolver {
         })?;
         Ok(Self {
             host: Host::here(&project.folder, &toft),
+            memo: sets::Memo::default(),
             shown: Shown::default(),
         })
     }
@@ -108,8 +110,10 @@ impl Resolver {
     }
 
     fn sets(&mut self, request: &Request<'_>, state: &State) -> Result<sets::Resolved, Failure> {
-        let resolved =
-            sets::resolve(&self.host, request, &state.path("sets")).map_err(|e| set_failure(&e))?;
+        let resolved = self
+            .memo
+            .resolve(&self.host, request, &state.path("sets"))
+            .map_err(|e| set_failure(&e))?;
         self.show(&resolved.mounts);
         Ok(resolved)
     }
@@ -363,9 +367,6 @@ fn build_env(project: &Project, found: &sets::Resolved) -> (Vec<(String, String)
         ("HOME".to_owned(), "/home".to_owned()),
         ("LANG".to_owned(), "C.UTF-8".to_owned()),
         ("PATH".to_owned(), found.path_value()),
-        // Trees are known by their contents: what a build makes should not depend on the hour. It
-        // also lets Python trust its compiled files by the hash of their source, not by its time.
-        ("SOURCE_DATE_EPOCH".to_owned(), "315532800".to_owned()),
         ("CARGO_TERM_COLOR".to_owned(), "always".to_owned()),
         ("CARGO_TERM_PROGRESS_WHEN".to_owned(), "never".to_owned()),
     ]);
@@ -383,16 +384,14 @@ fn build_env(project: &Project, found: &sets::Resolved) -> (Vec<(String, String)
 }
 
 /// What a person should know before the first build.
-pub(crate) fn notes(project: &Project, mode: Mode) -> Vec<String> {
+pub(crate) fn notes(project: &Project) -> Vec<String> {
     let mut notes = Vec::new();
-    let limited =
-        project.spec.processes.values().any(|p| {
-            p.limits.memory.is_some() || p.limits.cpu.is_some() || p.limits.pids.is_some()
-        });
-    if limited && mode == Mode::User {
-        notes.push(
-            "budgets are best effort here: memory per process by RLIMIT_DATA, pids by the user namespace, cpu by nothing (sudo toft setup)".to_owned(),
-        );
+    for (name, volume) in &project.spec.volumes {
+        if let Some(size) = volume.size {
+            notes.push(format!(
+                "the volume `{name}` is a plain folder here: nothing holds it to {size}"
+            ));
+        }
     }
     if project.spec.build.is_some() {
         notes.push(

@@ -18,7 +18,7 @@ use toft_model::InstanceId;
 use toft_model::event::{Event, What};
 use toft_model::frame::{Flags, Frame, Head, Stream};
 use toft_model::message::ToUp;
-use toft_model::sandbox::Mode;
+use toft_model::sandbox::{Enforcer, Mode};
 use toft_observe::render::{self, Look};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep_until;
@@ -98,6 +98,8 @@ pub(crate) struct Up {
     ordered: Option<AppOrder>,
     served: bool,
     noted: BTreeSet<String>,
+    /// Budgets that no cgroup holds here.
+    weak: Vec<(String, Enforcer)>,
 }
 
 #[expect(
@@ -143,12 +145,13 @@ impl Up {
             ordered: None,
             served: false,
             noted: BTreeSet::new(),
+            weak: Vec::new(),
         })
     }
 
     /// Works until a signal or the keeper's end. Gives back whether something was ever served.
     pub(crate) async fn run(mut self, mut signals: Signals) -> Result<bool, Failure> {
-        self.note(order::notes(&self.project, self.mode));
+        self.note(order::notes(&self.project));
         self.rebuild(true).await;
         loop {
             match self.meet(&mut signals).await {
@@ -359,7 +362,7 @@ impl Up {
     async fn happened(&mut self, event: Event) {
         let around = Around {
             spec: &self.project.spec,
-            mode: self.mode,
+            weak: &self.weak,
             build: self.project.spec.build.as_ref().map(|b| b.run.to_string()),
         };
         let failure = words::failure(&around, &event.what);
@@ -370,6 +373,10 @@ impl Up {
                     "starting",
                     &format!("{}: {reason}", instance.short()),
                 );
+            }
+            What::BestEffort { budgets, .. } => {
+                self.note(vec![words::best_effort(&budgets)]);
+                self.weak = budgets;
             }
             What::Waiting {
                 instance,

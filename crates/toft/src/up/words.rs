@@ -5,7 +5,7 @@ use toft_model::app::AppSpec;
 use toft_model::code::Code;
 use toft_model::event::What;
 use toft_model::instance::{End, Listening, Outcome};
-use toft_model::sandbox::Mode;
+use toft_model::sandbox::Enforcer;
 use toft_model::table::Check;
 use toft_model::unit::duration_text;
 use toft_model::{InstanceId, ProcessName};
@@ -14,8 +14,8 @@ use toft_model::{InstanceId, ProcessName};
 pub(crate) struct Around<'a> {
     /// Its file.
     pub(crate) spec: &'a AppSpec,
-    /// Which rights Toft has here.
-    pub(crate) mode: Mode,
+    /// Budgets that no cgroup holds here, and what holds them instead.
+    pub(crate) weak: &'a [(String, Enforcer)],
     /// The command line that builds, for people.
     pub(crate) build: Option<String>,
 }
@@ -85,6 +85,25 @@ pub(crate) fn waiting(
         }
     }
     lines
+}
+
+/// One line on budgets that are best effort here.
+pub(crate) fn best_effort(budgets: &[(String, Enforcer)]) -> String {
+    let held: Vec<String> = budgets
+        .iter()
+        .map(|(name, held)| match (held, name.as_str()) {
+            (Enforcer::Rlimit, "memory") => {
+                "memory for each process alone (RLIMIT_DATA)".to_owned()
+            }
+            (Enforcer::Rlimit, "pids") => "pids by RLIMIT_NPROC".to_owned(),
+            (Enforcer::Nothing, name) => format!("{name} by nothing"),
+            (_, name) => name.to_owned(),
+        })
+        .collect();
+    format!(
+        "budgets are best effort here: {} (toft doctor says why)",
+        held.join(", ")
+    )
 }
 
 fn process<'a>(
@@ -200,8 +219,12 @@ fn ended(
         )
         .next(next_after_end(around, instance, outcome.end))
     };
-    let failure = match (limit, around.mode) {
-        (Some(bytes), Mode::User) if outcome.oom_kills == 0 && !matches!(outcome.end, End::Code(0)) => failure.seen(
+    let by_rlimit = around
+        .weak
+        .iter()
+        .any(|(name, held)| name == "memory" && *held == Enforcer::Rlimit);
+    let failure = match (limit, by_rlimit) {
+        (Some(bytes), true) if outcome.oom_kills == 0 && !matches!(outcome.end, End::Code(0)) => failure.seen(
             format!("memory is held to {bytes} per process by RLIMIT_DATA here: what does not fit is refused to the program, nothing is killed"),
         ),
         _ => failure,
