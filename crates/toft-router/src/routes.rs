@@ -14,6 +14,7 @@ pub(crate) struct Routes {
     pub(crate) upstreams: Vec<Upstream>,
     exact: HashMap<Vec<u8>, Paths>,
     any: Paths,
+    local_names: String,
 }
 
 /// Path prefixes, longest first, with the index of their upstream.
@@ -34,6 +35,7 @@ impl Routes {
         }
         routes.exact.values_mut().for_each(sort);
         sort(&mut routes.any);
+        routes.local_names = local_names(&routes.exact);
         routes
     }
 
@@ -55,16 +57,21 @@ impl Routes {
         exact.or_else(|| best(&self.any, path))
     }
 
-    /// The names that there are routes for, in order, for the page that says there is none.
-    pub(crate) fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self
-            .exact
-            .keys()
-            .map(|name| String::from_utf8_lossy(name).into_owned())
-            .collect();
-        names.sort();
-        names
+    /// The names below `.localhost`, for the page that says that there is no route. They are the
+    /// person's own; the others are nobody's business.
+    pub(crate) fn local_names(&self) -> &str {
+        &self.local_names
     }
+}
+
+fn local_names(exact: &HashMap<Vec<u8>, Paths>) -> String {
+    let mut names: Vec<_> = exact
+        .keys()
+        .map(|name| String::from_utf8_lossy(name))
+        .collect();
+    names.retain(|name| name.ends_with(".localhost"));
+    names.sort();
+    names.join(", ")
 }
 
 fn sort(paths: &mut Paths) {

@@ -1,11 +1,15 @@
 //! The client's side: heads and bodies of requests, and the end of connections.
 
 use super::connection::{Front, Stage};
+use super::held::Held;
 use super::worker::{Io, Tag, Work, Worker};
 use crate::http1::{
-    Cause, Client, Exchange, Malformed, error_page, host_name, parse_request, write_request,
+    Cause, Client, Exchange, HeadScan, Malformed, error_page, host_name, parse_request,
+    write_request,
 };
-use crate::limits::{HEAD_TIME, IDLE_TIME, KEEP_ALIVE_TIME, LINGER_TIME, READS_PER_TURN};
+use crate::limits::{
+    HEAD_TIME, IDLE_TIME, KEEP_ALIVE_TIME, LINGER_TIME, READS_PER_TURN, TUNNEL_IDLE_TIME,
+};
 use crate::net::{self, EventFlags, Read};
 use crate::slab::Key;
 
@@ -75,7 +79,9 @@ impl Worker {
                     return self.end_client(key);
                 }
                 if let Some(back) = back {
-                    self.set_deadline(key, self.now + IDLE_TIME);
+                    let tunnel = matches!(stage, Stage::Tunnel(_));
+                    let span = if tunnel { TUNNEL_IDLE_TIME } else { IDLE_TIME };
+                    self.set_deadline(key, self.now + span);
                     self.upstream_turn(back, io);
                 }
             }
@@ -111,68 +117,78 @@ impl Worker {
             return Step::Wait;
         }
         // Bytes that were looked through already need more behind them.
-        if !front.read.is_empty() && front.scan.is_fresh() {
-            let read = std::mem::take(&mut front.read);
-            return self.head_bytes(key, &read, &mut io.work);
+        let mut held = std::mem::take(&mut front.read);
+        let length = if held.is_empty() || !front.scan.is_fresh() {
+            match front.read_socket(&mut io.buffer) {
+                None => {
+                    front.read = held;
+                    return Step::Wait;
+                }
+                Some(Read::Bytes(length)) => length,
+                Some(_) => {
+                    self.close_client(key);
+                    return Step::Wait;
+                }
+            }
+        } else {
+            0
+        };
+        let read = &io.buffer[..length];
+        let step = if held.is_empty() {
+            let (step, used) = self.head_bytes(key, read, &mut io.work);
+            held.append(&read[used..]);
+            step
+        } else {
+            held.append(read);
+            let (step, used) = self.head_bytes(key, held.left(), &mut io.work);
+            held.advance(used);
+            step
+        };
+        if let Some(front) = self.fronts.get_mut(key) {
+            front.read = held;
         }
-        match front.read_socket(&mut io.buffer) {
-            None => Step::Wait,
-            Some(Read::Bytes(length)) if front.read.is_empty() => {
-                self.head_bytes(key, &io.buffer[..length], &mut io.work)
-            }
-            Some(Read::Bytes(length)) => {
-                let mut read = std::mem::take(&mut front.read);
-                read.extend_from_slice(&io.buffer[..length]);
-                self.head_bytes(key, &read, &mut io.work)
-            }
-            Some(_) => {
-                self.close_client(key);
-                Step::Wait
-            }
-        }
+        step
     }
 
-    fn head_bytes(&mut self, key: Key, input: &[u8], work: &mut Work) -> Step {
+    /// Goes on with a head; how much of the input was used.
+    fn head_bytes(&mut self, key: Key, input: &[u8], work: &mut Work) -> (Step, usize) {
         let Some(front) = self.fronts.get_mut(key) else {
-            return Step::Wait;
+            return (Step::Wait, 0);
         };
         let begins = front.scan.is_fresh();
-        match front.scan.find(input) {
-            Err(malformed) => {
-                self.refuse(key, malformed);
-                Step::Wait
-            }
+        let request = match front.scan.find(input) {
             Ok(None) => {
-                front.read = input.to_vec();
                 if begins {
                     let deadline = front.deadline.min(self.now + HEAD_TIME);
                     self.set_deadline(key, deadline);
                 }
-                Step::More
+                return (Step::More, 0);
             }
             Ok(Some(length)) => {
-                front.scan = Default::default();
-                match self.request(key, input, length, work) {
-                    Ok(()) => Step::More,
-                    Err(malformed) => {
-                        self.refuse(key, malformed);
-                        Step::Wait
-                    }
-                }
+                front.scan = HeadScan::default();
+                self.request(key, input, length, work)
+            }
+            Err(malformed) => Err(malformed),
+        };
+        match request {
+            Ok(used) => (Step::More, used),
+            Err(malformed) => {
+                self.refuse(key, malformed);
+                (Step::Wait, 0)
             }
         }
     }
 
-    /// A whole head of `length` bytes stands in front of `input`.
+    /// A whole head of `length` bytes stands in front of `input`; how much of that was used.
     fn request(
         &mut self,
         key: Key,
         input: &[u8],
         length: usize,
         work: &mut Work,
-    ) -> Result<(), Malformed> {
+    ) -> Result<usize, Malformed> {
         let Some(front) = self.fronts.get_mut(key) else {
-            return Ok(());
+            return Ok(length);
         };
         let head = &input[..length];
         let request = parse_request(head, &mut work.fields)?;
@@ -185,10 +201,7 @@ impl Worker {
         work.pieces
             .write(|own| write_request(own, head, &request, &work.fields, &client));
         let taken = exchange.request(input, length, &mut work.pieces)?;
-        let rest = &input[length + taken..];
-        if !rest.is_empty() {
-            front.read = rest.to_vec();
-        }
+        let used = length + taken;
         front.exchange = Some(exchange);
         front.repeatable = request.is_repeatable(head);
         front.fresh_only = false;
@@ -199,24 +212,19 @@ impl Worker {
         let Some(upstream) = self.routes.find(&work.host, request.path(head)) else {
             let words = self.no_route_words(&work.host);
             self.answer(key, Cause::NoRoute, &words);
-            return Ok(());
+            return Ok(used);
         };
         front.rotation = self.slots[upstream];
         self.dispatch(key, None, input, work);
-        Ok(())
+        Ok(used)
     }
 
     fn no_route_words(&self, host: &[u8]) -> String {
         let mut words = format!("no app answers to `{}` here", String::from_utf8_lossy(host));
-        // Names below `.localhost` are the person's own; others are nobody's business.
-        let names: Vec<String> = self
-            .routes
-            .names()
-            .into_iter()
-            .filter(|name| name.ends_with(".localhost"))
-            .collect();
+        let names = self.routes.local_names();
         if !names.is_empty() {
-            words.push_str(&format!("; these do: {}", names.join(", ")));
+            words.push_str("; these do: ");
+            words.push_str(names);
         }
         words
     }
@@ -244,7 +252,7 @@ impl Worker {
                 }
             }
         } else {
-            &held[..]
+            held.left()
         };
         let exchange = front
             .exchange
@@ -258,9 +266,7 @@ impl Worker {
                 return Step::Wait;
             }
         };
-        if taken < input.len() {
-            front.read = input[taken..].to_vec();
-        }
+        front.read.append(&input[taken..]);
         match net::send_pieces(&back.fd, &io.work.pieces, input, &mut back.out) {
             Ok(sent) => back.sent |= sent > 0,
             // It listens no longer; it may have answered before.
@@ -307,6 +313,9 @@ impl Worker {
         };
         let exchange = front.exchange.take();
         let keeps = exchange.as_ref().is_some_and(Exchange::client_keeps);
+        front.lingers |= exchange
+            .as_ref()
+            .is_none_or(|exchange| !exchange.is_request_done());
         let head_only = exchange.as_ref().is_some_and(Exchange::is_head_only);
         self.send_page(key, (cause.status(), cause), words, !keeps, head_only);
         self.after_answer(key, keeps);
@@ -383,7 +392,7 @@ impl Worker {
         }
         net::end_writing(&front.fd);
         front.stage = Stage::Lingering;
-        front.read = Vec::new();
+        front.read = Held::default();
         front.readable = true;
         self.set_deadline(key, self.now + LINGER_TIME);
         self.again.push_back(Tag::Front.token(key.bits()));

@@ -1,5 +1,6 @@
 //! What one thread keeps of each connection.
 
+use super::held::Held;
 use crate::http1::{Cause, Exchange, HeadScan};
 use crate::limits::TRIES_MAX;
 use crate::net::Pending;
@@ -36,7 +37,7 @@ pub(super) struct Front {
     /// That end was read.
     pub(super) ended: bool,
     /// Bytes that were read and not used yet.
-    pub(super) read: Vec<u8>,
+    pub(super) read: Held,
     pub(super) scan: HeadScan,
     pub(super) out: Pending,
     pub(super) exchange: Option<Exchange>,
@@ -68,7 +69,7 @@ impl Front {
             readable: false,
             half_closed: false,
             ended: false,
-            read: Vec::new(),
+            read: Held::default(),
             scan: HeadScan::default(),
             out: Pending::default(),
             exchange: None,

@@ -9,6 +9,7 @@ mod client;
 mod connection;
 mod control;
 mod drain;
+mod held;
 mod mail;
 mod pool;
 mod sockets;

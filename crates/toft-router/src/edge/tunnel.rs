@@ -39,7 +39,7 @@ impl Worker {
                 }
             }
         } else {
-            &held[..]
+            held.left()
         };
         io.work.pieces.clear();
         io.work.pieces.input(0..input.len());

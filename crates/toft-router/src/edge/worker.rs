@@ -231,6 +231,11 @@ impl Worker {
             };
             if front.deadline <= self.now {
                 self.client_is_late(key);
+                let stuck = |front: &Front| front.deadline <= self.now;
+                assert!(
+                    !self.fronts.get(key).is_some_and(stuck),
+                    "a late client has another time"
+                );
             }
             // It was put off, or goes on for another reason.
             if let Some(front) = self.fronts.get_mut(key) {

@@ -141,7 +141,7 @@ impl Exchange {
         // An answer before the end of its request: the rest of the request is somebody's guess, so
         // neither connection is used again.
         self.client_keeps &= self.request.is_done();
-        self.upstream_keeps = response.keep_alive;
+        self.upstream_keeps = response.keep_alive && self.request.is_done();
         let (framing, writing) = match (response.framing, self.old_client) {
             (Framing::Chunked, true) => (Framing::Close, Writing::Plain),
             (Framing::Close, true) => (Framing::Close, Writing::Plain),
