@@ -6,14 +6,17 @@
 //! that nobody vouches for, so that nothing here follows a symbolic link in it.
 
 pub mod collect;
+mod effects;
 mod ledger;
 mod scan;
 mod skip;
 mod stamp;
+mod store;
 pub mod sync;
 pub mod watch;
 
-pub use collect::{CollectError, Collected, collect, prune};
+pub use collect::{CollectError, Collected, collect};
+pub use store::{Pruned, has_tree, prune};
 pub use sync::{Changes, Note, SyncError, sync};
 pub use watch::{Seen, WatchError, Watcher};
 

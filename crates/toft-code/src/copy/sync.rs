@@ -4,20 +4,21 @@
 //! was put there from the sources, and is written before the first file is, so that nothing is
 //! mistaken for the build's own after a kill.
 
+use super::effects::{FOLDER, clear, give, is, name_of, now, same_contents, times, wanted_mode};
 use super::ledger::{self, Ledger, Record};
-use super::scan::{Failed, Found, Odd, Scan, names, open_file_below, open_folder_below, open_root};
+use super::scan::{Failed, Found, Odd, Scan, open_file_below, open_folder_below, open_root};
 use super::skip::Policy;
 use super::stamp::Stamp;
 use crate::own;
 use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, fchmod, fchown, fstat,
-    futimens, mkdirat, openat, readlinkat, renameat, statat, symlinkat, unlinkat,
+    AtFlags, CWD, FileType, Gid, Mode, Uid, fchmod, fstat, futimens, mkdirat, openat, readlinkat,
+    renameat, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -479,11 +480,6 @@ impl Sync {
     }
 }
 
-const FOLDER: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
-
 impl Found {
     fn letter(&self) -> char {
         match self {
@@ -500,77 +496,4 @@ fn still(kind: char) -> Put {
         copy: Stamp::DOUBT,
         kind,
     }
-}
-
-fn is(stat: &rustix::fs::Stat, kind: FileType) -> bool {
-    FileType::from_raw_mode(stat.st_mode) == kind
-}
-
-fn name_of(path: &Path) -> &OsStr {
-    path.file_name().expect("a scanned path ends in a name")
-}
-
-/// The rights of a copy: those of the source, always writable by its owner, never set-uid.
-fn wanted_mode(mode: u32) -> u32 {
-    (mode & 0o777) | 0o600
-}
-
-fn times(mtime: i64) -> Timestamps {
-    let time = Timespec {
-        tv_sec: mtime.div_euclid(1_000_000_000),
-        tv_nsec: mtime.rem_euclid(1_000_000_000),
-    };
-    Timestamps {
-        last_access: time,
-        last_modification: time,
-    }
-}
-
-fn now() -> Timestamps {
-    let now = Timespec {
-        tv_sec: 0,
-        tv_nsec: rustix::fs::UTIME_NOW,
-    };
-    Timestamps {
-        last_access: now,
-        last_modification: now,
-    }
-}
-
-fn give(file: impl AsFd, owner: u32) -> Result<(), Errno> {
-    fchown(file, Some(Uid::from_raw(owner)), Some(Gid::from_raw(owner)))
-}
-
-fn same_contents(mut a: File, mut b: File) -> io::Result<bool> {
-    let (mut left, mut right) = (vec![0; 64 << 10], vec![0; 64 << 10]);
-    loop {
-        let count = a.read(&mut left)?;
-        let mut filled = 0;
-        while filled < count {
-            match b.read(&mut right[filled..count])? {
-                0 => return Ok(false),
-                more => filled += more,
-            }
-        }
-        if left[..count] != right[..count] {
-            return Ok(false);
-        }
-        if count == 0 {
-            return Ok(b.read(&mut right)? == 0);
-        }
-    }
-}
-
-/// Removes whatever stands at a name, a folder with all in it; no link is followed.
-fn clear(parent: impl AsFd, name: &OsStr) -> Result<(), Errno> {
-    match unlinkat(parent.as_fd(), name, AtFlags::empty()) {
-        Err(Errno::ISDIR | Errno::PERM) => {}
-        Err(Errno::NOENT) | Ok(()) => return Ok(()),
-        Err(errno) => return Err(errno),
-    }
-    let folder = openat(parent.as_fd(), name, FOLDER, Mode::empty())?;
-    for inner in names(&folder)? {
-        clear(&folder, &inner)?;
-    }
-    unlinkat(parent, name, AtFlags::REMOVEDIR)
 }

@@ -289,7 +289,7 @@ fn pruning_keeps_what_is_named() {
     assert_ne!(one.hash, two.hash);
     let pruned = prune(&w.store, std::slice::from_ref(&two.hash)).unwrap();
     assert_eq!((pruned.trees, pruned.bytes), (1, 3));
-    assert!(!collect::has_tree(&w.store, &one.hash) && collect::has_tree(&w.store, &two.hash));
+    assert!(!has_tree(&w.store, &one.hash) && has_tree(&w.store, &two.hash));
     assert_eq!(contents(&two.path).len(), 2);
     write(&w.work, "a", "one");
     assert_eq!(w.collect(&[]).hash, one.hash);
