@@ -93,6 +93,9 @@ fn packages_run() {
     ) {
         assert!(said.starts_with("git version"), "{said}");
     }
+    if let Some(said) = run(&["debian:postgresql-client"], "psql --version") {
+        assert!(said.starts_with("psql (PostgreSQL)"), "{said}");
+    }
     if let Some(said) = run(&["debian:perl"], "perl -MPOSIX -e 'print floor(42.5)'") {
         assert_eq!(said, "42");
     }
