@@ -3,7 +3,7 @@
 use super::client::Client;
 use crate::clock;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Load {
     stop: Arc<AtomicBool>,
+    sent: Arc<AtomicU64>,
     workers: Vec<JoinHandle<Report>>,
 }
 
@@ -36,6 +37,7 @@ impl Load {
     /// waits is sent right after it, and its time counts from when it was due.
     pub fn start(url: &str, path: &str, rate: u32, connections: u32) -> anyhow::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
+        let sent = Arc::new(AtomicU64::new(0));
         let begin = clock::now();
         let step = Duration::from_secs(1) * connections / rate.max(1);
         let mut workers = Vec::new();
@@ -49,10 +51,20 @@ impl Load {
                 first: begin + step * n / connections,
                 step,
                 stop: Arc::clone(&stop),
+                sent: Arc::clone(&sent),
             };
             workers.push(std::thread::spawn(move || worker.run()));
         }
-        Ok(Self { stop, workers })
+        Ok(Self {
+            stop,
+            sent,
+            workers,
+        })
+    }
+
+    /// Requests sent so far.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// Ends it, waits for what is in flight, and tells.
@@ -98,6 +110,7 @@ struct Worker {
     first: Instant,
     step: Duration,
     stop: Arc<AtomicBool>,
+    sent: Arc<AtomicU64>,
 }
 
 impl Worker {
@@ -114,6 +127,7 @@ impl Worker {
 
     fn one(&mut self, due: Instant, report: &mut Report) {
         report.sent += 1;
+        self.sent.fetch_add(1, Ordering::Relaxed);
         report.connections += u64::from(!self.client.has_connection());
         match self.client.get(&self.path) {
             Ok(response) if response.status < 400 => {

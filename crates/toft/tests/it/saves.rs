@@ -21,12 +21,16 @@ fn save_under_load(
     let mut client = Client::of_url(url).context("a URL")?;
     for edit in 1..=EDITS {
         let word = format!("edition-{edit}");
+        let sent = load.sent();
+        let sent = load.sent();
         world.save(file, &text(&word))?;
         wait::until(BUILT, &format!("{word} at {url}"), || {
-            client
-                .get("/")
-                .ok()
-                .filter(|page| page.text().contains(&word))
+            let page = client.get("/").ok();
+            page.filter(|page| page.text().contains(&word))
+        })?;
+        // Visitors come before, while and after the one version makes way for the other.
+        wait::until(SOON, "more visitors", || {
+            (load.sent() > sent + 25).then_some(())
         })?;
     }
     let report = load.stop();
