@@ -192,6 +192,9 @@ impl Error {
             Error::Bind { .. } if errno == Some(Errno::NOENT) => {
                 "the path does not exist on this machine: make it, or take the line out of the app file"
             }
+            Error::Bind { .. } if errno == Some(Errno::LOOP) => {
+                "no symbolic link is followed here: name what it leads to"
+            }
             Error::Bind { .. } if errno == Some(Errno::ACCESS) => {
                 "the path may not be read by the user that runs toft"
             }

@@ -1,6 +1,7 @@
 //! Mounts as descriptors: made, given their rights, and put in place later.
 
 use rustix::fs::CWD;
+use rustix::fs::{Mode as FileMode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_string,
@@ -61,12 +62,24 @@ fn apply(
     .map(|_| ())
 }
 
-/// A detached copy of what stands at `path`, with all mounts below. The last link is followed.
+/// A detached copy of what stands at `path`, with all mounts below. No symbolic link is followed,
+/// not even on the way: an order's paths were judged as they are written, and whoever may write
+/// below one of them must not be able to lead it elsewhere. The one who writes the order resolves.
 pub(crate) fn clone_tree(path: &Path) -> Result<OwnedFd, Errno> {
+    // Without NOFOLLOW: with it, a link at the end would be opened itself instead of refused.
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let found = openat2(
+        CWD,
+        path,
+        flags,
+        FileMode::empty(),
+        ResolveFlags::NO_SYMLINKS,
+    )?;
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH
         | OpenTreeFlags::AT_RECURSIVE;
-    open_tree(CWD, path, flags)
+    open_tree(found, c"", flags)
 }
 
 /// A new file system that is mounted nowhere yet.

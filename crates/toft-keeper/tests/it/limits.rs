@@ -86,8 +86,20 @@ fn outside_the_bounds(user: User) {
             contents,
         });
     });
+    let shared = world.shared.display().to_string();
+    case("a link that leads out", &|s| {
+        s.sandbox
+            .own
+            .push(show(&format!("{shared}/way-out"), "/x", false));
+    });
+    case("a way through a link", &|s| {
+        s.sandbox
+            .own
+            .push(show(&format!("{shared}/way-out/hostname"), "/x", false));
+    });
     let before = world.descendants();
-    for (name, spec) in cases {
+    for (n, (name, mut spec)) in cases.into_iter().enumerate() {
+        spec.id.index = n as u32 + 1;
         let spec_id = spec.id.clone();
         world.start(&spec);
         let refusal = world.refused(&spec_id);

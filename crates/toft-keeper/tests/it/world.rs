@@ -35,6 +35,8 @@ pub(crate) struct World {
     pub(crate) keeper: Child,
     pub(crate) lifeline: Option<Link>,
     pub(crate) state: PathBuf,
+    /// A folder that may be read, with a link in it that leads out.
+    pub(crate) shared: PathBuf,
     api: Option<(BufReader<UnixStream>, UnixStream)>,
     heard: Vec<Value>,
     program: PathBuf,
@@ -105,10 +107,14 @@ impl World {
                 std::os::unix::fs::chown(path, Some(PLAIN_ID), Some(PLAIN_ID)).unwrap();
             }
         }
+        let shared = folder.path().canonicalize().unwrap().join("shared");
+        std::fs::create_dir(&shared).unwrap();
+        std::os::unix::fs::symlink("/etc", shared.join("way-out")).unwrap();
         let (keeper, lifeline) = start_keeper(&program, user);
         Self {
             keeper,
             lifeline: Some(lifeline),
+            shared,
             state,
             api: None,
             heard: Vec::new(),
@@ -136,6 +142,7 @@ impl World {
             keeper,
             lifeline: Some(lifeline),
             state: self.state.clone(),
+            shared: self.shared.clone(),
             api: None,
             heard: Vec::new(),
             program: self.program.clone(),
@@ -151,7 +158,7 @@ impl World {
         let order = UpOrder {
             state: self.state.clone(),
             bounds: Bounds {
-                read: vec![self.program.clone()],
+                read: vec![self.program.clone(), self.shared.clone()],
                 write: vec![],
                 network_host: false,
             },
