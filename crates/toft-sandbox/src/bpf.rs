@@ -1,6 +1,7 @@
 //! A small assembler for seccomp filters (classic BPF over `struct seccomp_data`).
 
 use libc::sock_filter;
+use std::collections::BTreeMap;
 
 const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
 const EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
@@ -88,14 +89,16 @@ impl Filter {
 
     /// When what was loaded is one of these, that is the verdict.
     pub(crate) fn when_any(&mut self, values: &[u32], verdict: Verdict) {
-        for chunk in values.chunks(200) {
-            let last = chunk.len() - 1;
-            for (at, value) in chunk.iter().enumerate() {
-                // A hit goes to the verdict behind the chunk, the last miss beyond it.
-                self.jump(Test::Equal(*value), (last - at) as u8, u8::from(at == last));
-            }
-            self.end(verdict);
+        for value in values {
+            self.when(Test::Equal(*value), verdict);
         }
+    }
+
+    /// Decides by the value that was loaded, which finds its case by halving: the kernel runs the
+    /// filter once for every system call that there is when it is installed. No case: allowed.
+    pub(crate) fn cases(&mut self, cases: BTreeMap<u32, Case>) {
+        let cases: Vec<(u32, Case)> = cases.into_iter().collect();
+        self.code.extend(halve(&cases));
     }
 
     /// The instructions that `then` writes run only when the test holds; they must decide.
@@ -125,6 +128,35 @@ impl Filter {
     pub(crate) fn finish(self) -> Vec<sock_filter> {
         self.code
     }
+}
+
+/// What follows when a value was found.
+pub(crate) enum Case {
+    /// This.
+    Verdict(Verdict),
+    /// What these instructions decide.
+    Then(fn(&mut Filter)),
+}
+
+fn halve(cases: &[(u32, Case)]) -> Vec<sock_filter> {
+    let mut filter = Filter::default();
+    if cases.len() <= 3 {
+        for (value, case) in cases {
+            match case {
+                Case::Verdict(verdict) => filter.when(Test::Equal(*value), *verdict),
+                Case::Then(then) => filter.branch(Test::Equal(*value), then),
+            }
+        }
+        filter.end(Verdict::Allow);
+    } else {
+        let (low, high) = cases.split_at(cases.len() / 2);
+        let low = halve(low);
+        let length = u8::try_from(low.len()).expect("half of the filter is in reach of a jump");
+        filter.jump(Test::AtLeast(high[0].0), length, 0);
+        filter.code.extend(low);
+        filter.code.extend(halve(high));
+    }
+    filter.code
 }
 
 /// Runs a filter as the kernel would. For tests.

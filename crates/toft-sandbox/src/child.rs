@@ -24,7 +24,8 @@ pub(crate) struct Prepared<'a> {
     pub(crate) abi: u32,
     pub(crate) init: BorrowedFd<'a>,
     pub(crate) handover: BorrowedFd<'a>,
-    pub(crate) last_capability: u32,
+    /// What the bounding set may still hold.
+    pub(crate) capabilities: std::ops::RangeInclusive<u32>,
 }
 
 const O_PATH: i32 = libc::O_PATH | libc::O_CLOEXEC;
@@ -65,7 +66,7 @@ pub(crate) fn write(input: &Input<'_>, prepared: &Prepared<'_>) -> Program {
         user_namespace(&mut p);
     }
     process_limit(&mut p, &spec.sandbox.limits, input.cgroups);
-    identity(&mut p, input, prepared.last_capability);
+    identity(&mut p, input, prepared.capabilities.clone());
     let folder = p.string(spec.workdir.as_str());
     p.call(Step::Workdir, libc::SYS_chdir, args![folder]);
     p.call(
@@ -103,11 +104,12 @@ fn own_proc(p: &mut Program) -> Slot {
 /// Loopback up, every port free to bind, the notify socket, and the namespace handed to the spawner.
 fn network(p: &mut Program, proc: Slot, notify: bool, handover: BorrowedFd<'_>) {
     let socket = p.slot();
+    // Any socket takes the order; a unix one is the cheapest.
     let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
     p.call(
         Step::Loopback,
         libc::SYS_socket,
-        args![libc::AF_INET, kind, 0usize],
+        args![libc::AF_UNIX, kind, 0usize],
     )
     .store(socket);
     let mut request = [0u8; 40];
@@ -421,11 +423,11 @@ fn user_namespace(p: &mut Program) {
 }
 
 /// Who it is, and all that it gives up for ever.
-fn identity(p: &mut Program, input: &Input<'_>, last_capability: u32) {
+fn identity(p: &mut Program, input: &Input<'_>, capabilities: std::ops::RangeInclusive<u32>) {
     // SECBIT_NOROOT, SECBIT_NO_SETUID_FIXUP stays off, SECBIT_NO_CAP_AMBIENT_RAISE; each locked.
     const SECUREBITS: usize = 0x01 | 0x02 | 0x40 | 0x80;
     prctl(p, Step::Capabilities, libc::PR_SET_SECUREBITS, SECUREBITS);
-    for capability in 0..=last_capability {
+    for capability in capabilities {
         prctl(
             p,
             Step::Capabilities,

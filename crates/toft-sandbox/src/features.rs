@@ -101,6 +101,8 @@ fn feature(name: &str, need: Need, found: Result<String, String>, cure: &str) ->
 }
 
 const SETUP: &str = "sudo toft setup";
+const DELEGATE: &str =
+    "sudo toft setup, or start toft under `systemd-run --user --scope -p Delegate=yes`";
 
 fn user_namespaces(mode: Mode) -> Feature {
     if mode == Mode::Root {
@@ -251,7 +253,7 @@ fn budgets() -> Vec<Feature> {
                 "{instead}: the cgroup tree has no such controller for us"
             )),
         };
-        feature(&format!("cgroup_{budget}"), Need::Budget, found, SETUP)
+        feature(&format!("cgroup_{budget}"), Need::Budget, found, DELEGATE)
     };
     let list = vec![
         line("memory", "held for each process alone (RLIMIT_DATA)"),

@@ -14,8 +14,9 @@
 //! - namespaces, mounts, tracing, other processes' memory, BPF, performance counters, keys, modules,
 //!   clocks, swap and the rest of administration are not permitted (`EPERM`).
 
-use crate::bpf::{Field, Filter, Test, Verdict};
+use crate::bpf::{Case, Field, Filter, Test, Verdict};
 use libc::{EAFNOSUPPORT, ENOSYS, EPERM, EPROTONOSUPPORT, c_long, sock_filter};
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use toft_model::sandbox::Calls;
 
@@ -133,35 +134,42 @@ fn write() -> Vec<sock_filter> {
     f.load(Field::NUMBER);
     #[cfg(target_arch = "x86_64")]
     f.when(Test::AtLeast(X32), Verdict::Errno(ENOSYS));
-    f.when_any(&numbers(ABSENT), Verdict::Errno(ENOSYS));
-    f.when_any(&numbers(FORBIDDEN), Verdict::Errno(EPERM));
-    f.branch(Test::Equal(libc::SYS_socket as u32), socket);
-    f.branch(Test::Equal(libc::SYS_socketpair as u32), socket_pair);
-    f.branch(Test::Equal(libc::SYS_clone as u32), |f| {
-        f.load(Field::argument(0));
-        f.when(Test::AnyBit(NAMESPACES), Verdict::Errno(EPERM));
-        f.end(Verdict::Allow);
-    });
-    f.branch(Test::Equal(libc::SYS_ioctl as u32), |f| {
-        f.load(Field::argument(1));
-        f.when_any(
-            &[libc::TIOCSTI as u32, libc::TIOCLINUX as u32],
-            Verdict::Errno(EPERM),
-        );
-        f.end(Verdict::Allow);
-    });
-    f.branch(Test::Equal(libc::SYS_personality as u32), |f| {
-        f.load(Field::argument(0));
-        // As it is, and the question what it is.
-        f.when_any(&[0, u32::MAX], Verdict::Allow);
-        f.end(Verdict::Errno(EPERM));
-    });
-    f.end(Verdict::Allow);
+    let mut cases = BTreeMap::new();
+    for (calls, errno) in [(ABSENT, ENOSYS), (FORBIDDEN, EPERM)] {
+        for call in calls {
+            cases.insert(*call as u32, Case::Verdict(Verdict::Errno(errno)));
+        }
+    }
+    cases.insert(libc::SYS_socket as u32, Case::Then(socket));
+    cases.insert(libc::SYS_socketpair as u32, Case::Then(socket_pair));
+    cases.insert(libc::SYS_clone as u32, Case::Then(clone));
+    cases.insert(libc::SYS_ioctl as u32, Case::Then(ioctl));
+    cases.insert(libc::SYS_personality as u32, Case::Then(personality));
+    f.cases(cases);
     f.finish()
 }
 
-fn numbers(calls: &[c_long]) -> Vec<u32> {
-    calls.iter().map(|call| *call as u32).collect()
+fn clone(f: &mut Filter) {
+    f.load(Field::argument(0));
+    f.when(Test::AnyBit(NAMESPACES), Verdict::Errno(EPERM));
+    f.end(Verdict::Allow);
+}
+
+/// Typing into a terminal that is not one's own.
+fn ioctl(f: &mut Filter) {
+    f.load(Field::argument(1));
+    f.when_any(
+        &[libc::TIOCSTI as u32, libc::TIOCLINUX as u32],
+        Verdict::Errno(EPERM),
+    );
+    f.end(Verdict::Allow);
+}
+
+/// As it is, and the question what it is.
+fn personality(f: &mut Filter) {
+    f.load(Field::argument(0));
+    f.when_any(&[0, u32::MAX], Verdict::Allow);
+    f.end(Verdict::Errno(EPERM));
 }
 
 /// socket(family, type, protocol).

@@ -2,7 +2,7 @@
 
 use crate::child::{self, Prepared};
 use crate::error::{Error, Step};
-use crate::kernel::CloneArgs;
+use crate::kernel::{CloneArgs, checked};
 use crate::program::{self, Failure};
 use crate::userns::CLONE_CLEAR_SIGHAND;
 use crate::{cgroup, init, landlock, own, process};
@@ -15,6 +15,7 @@ use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use toft_model::message::SpawnSpec;
 use toft_model::sandbox::{Enforcer, Mode, Network};
 
@@ -104,7 +105,7 @@ fn start(input: &Input<'_>, for_parent: bool) -> Result<Spawned, Error> {
         abi,
         init: init_file()?,
         handover: theirs.as_fd(),
-        last_capability: last_capability(),
+        capabilities: bounding_set(input.mode),
     };
     let program = child::write(input, &prepared);
     let mut pidfd = -1i32;
@@ -250,6 +251,37 @@ fn subject(step: Step, input: &Input<'_>, own: &[own::Own]) -> Option<String> {
 fn landlock_abi() -> u32 {
     static ABI: OnceLock<u32> = OnceLock::new();
     *ABI.get_or_init(landlock::abi)
+}
+
+/// Whether the caller has no bounding set that a child could inherit.
+static NO_BOUNDING_SET: AtomicBool = AtomicBool::new(false);
+
+/// Empties the caller's capability bounding set, for ever: what it holds stays, but nothing that it
+/// executes gets a capability. For the spawner's first breath; starts are quicker, because as root
+/// an instance then has nothing to drop there.
+pub fn shed_bounding_set() -> Result<(), Error> {
+    for capability in 0..=last_capability() {
+        // SAFETY: a call with numbers alone.
+        unsafe {
+            let (option, capability) = (libc::PR_CAPBSET_DROP as usize, capability as usize);
+            checked(libc::SYS_prctl, [option, capability, 0, 0, 0, 0])
+        }
+        .map_err(|errno| Error::Prepare {
+            what: "empty the capability bounding set",
+            errno,
+        })?;
+    }
+    NO_BOUNDING_SET.store(true, Ordering::Relaxed);
+    Ok(())
+}
+
+/// The capabilities that a child must drop. A new user namespace begins with all of them.
+fn bounding_set(mode: Mode) -> std::ops::RangeInclusive<u32> {
+    if mode == Mode::Root && NO_BOUNDING_SET.load(Ordering::Relaxed) {
+        #[expect(clippy::reversed_empty_ranges, reason = "an empty range is meant")]
+        return 1..=0;
+    }
+    0..=last_capability()
 }
 
 /// The kernel's last capability: dropping one that it does not know fails.

@@ -12,7 +12,7 @@ use toft_model::sandbox::Limits;
 
 pub(super) fn make(place: &Place, name: &str) -> Result<V1, String> {
     let mut folders = Vec::new();
-    let mut reason = "there are no controllers of version 1".to_owned();
+    let mut reason = "there are none of version 1".to_owned();
     for controller in CONTROLLERS {
         let Some(own) = place.own_folder(controller) else {
             continue;
@@ -20,7 +20,7 @@ pub(super) fn make(place: &Place, name: &str) -> Result<V1, String> {
         let folder = own.join(name);
         match make_folder(&folder) {
             Ok(()) => folders.push((controller.to_owned(), folder)),
-            Err(_) => reason = format!("no group may be made in {}", own.display()),
+            Err(_) => reason = format!("none of version 1 may be made in {}", own.display()),
         }
     }
     if folders.is_empty() {

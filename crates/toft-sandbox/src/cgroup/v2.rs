@@ -10,7 +10,7 @@ use toft_model::sandbox::Limits;
 /// (a group that has processes, as ours has, may not hand controllers down unless it is the root).
 pub(super) fn make(own: &Path, name: &str) -> Result<V2, String> {
     use super::Candidates as _;
-    let mut reason = "its cgroup tree has no memory and pids controllers for us".to_owned();
+    let mut reason = "the version 2 tree has no memory and pids controllers for us".to_owned();
     for above in own.to_owned().iter_candidates() {
         let controllers = hand_down(&above);
         if !["memory", "pids"]
@@ -20,11 +20,8 @@ pub(super) fn make(own: &Path, name: &str) -> Result<V2, String> {
             continue;
         }
         let folder = above.join(name);
-        if let Err(error) = make_folder(&folder) {
+        if make_folder(&folder).is_err() {
             reason = format!("no group may be made in {}", above.display());
-            if error.errno() != Some(rustix::io::Errno::ACCESS) {
-                reason.push_str(": it is not writable");
-            }
             continue;
         }
         let controllers = hand_down(&folder);
@@ -33,9 +30,7 @@ pub(super) fn make(own: &Path, name: &str) -> Result<V2, String> {
             controllers,
         });
     }
-    Err(format!(
-        "{reason} (start toft under `systemd-run --user --scope -p Delegate=yes`)"
-    ))
+    Err(reason)
 }
 
 /// Enables what can be enabled for groups below; gives what is.
