@@ -22,6 +22,7 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
             }
             "print" => print_lines(number()),
             "count" => count(number()),
+            "eat" => eat(number() as usize),
             "signals" => status_lines("Sig"),
             "ids" => println!("uid {}", rustix::process::getuid().as_raw()),
             "exit" => return ExitCode::from(number() as u8),
@@ -57,6 +58,15 @@ fn print_lines(bytes: u64) {
         }
         left -= n;
     }
+}
+
+/// Takes so many MiB of memory and uses them.
+fn eat(mebibytes: usize) {
+    let mut all: Vec<Vec<u8>> = Vec::new();
+    for n in 0..mebibytes {
+        all.push(vec![n as u8 | 1; 1 << 20]);
+    }
+    println!("ate {} MiB", std::hint::black_box(&all).len());
 }
 
 /// So many numbered lines, slowly enough to be met by a kill in the middle.

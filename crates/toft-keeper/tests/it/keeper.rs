@@ -2,15 +2,16 @@
 
 use crate::Test;
 use crate::world::{PATIENCE, User, World, both, can_run, cgroups_of, id, is_alive, wait_until};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use toft_model::InstanceId;
 use toft_model::instance::{End, ListenDoor, Outcome};
 use toft_model::message::{Role, ToUp};
+use toft_model::unit::Bytes;
 
 pub(crate) fn tests() -> Vec<(String, fn())> {
-    let tests: [Test; 15] = [
+    let tests: [Test; 16] = [
         ("keeper::ends_of_programs_are_told_as_they_were", || {
             both(ends)
         }),
@@ -23,6 +24,7 @@ pub(crate) fn tests() -> Vec<(String, fn())> {
         ("keeper::a_program_starts_with_no_signal_ignored", || {
             both(signals)
         }),
+        ("keeper::too_much_memory_is_told", || both(too_much_memory)),
         ("keeper::nothing_piles_up", || both(nothing_piles_up)),
         ("keeper::kill_takes_the_whole_tree_along", || {
             both(kill_tree)
@@ -215,6 +217,29 @@ fn signals(user: User) {
     let rust = "0000000000001000";
     assert!(lines.contains(&format!("SigBlk: {none}")), "{lines:?}");
     assert!(lines.contains(&format!("SigIgn: {rust}")), "{lines:?}");
+    world.end();
+}
+
+fn too_much_memory(user: User) {
+    let mut world = World::new(user);
+    let mut spec = world.app("hungry", 1, &["eat", "256", "exit", "0"]);
+    spec.sandbox.limits.memory = Some(Bytes(48 << 20));
+    world.start(&spec);
+    let started = world.started(&spec.id);
+    let memory = |budget: &Value| (budget[0] == "memory").then(|| budget[1].clone());
+    let budgets = started["budgets"].as_array().unwrap();
+    let by = budgets.iter().find_map(memory).unwrap();
+    let outcome = world.exited(&spec.id);
+    if by == "rlimit" {
+        // The program is refused more, and ends as it likes: Rust aborts.
+        assert_eq!(
+            (outcome.end, outcome.oom_kills),
+            (End::Signal(libc::SIGABRT), 0)
+        );
+    } else {
+        assert_eq!(outcome.end, End::Signal(libc::SIGKILL), "held by {by}");
+        assert!(outcome.oom_kills > 0);
+    }
     world.end();
 }
 

@@ -245,6 +245,10 @@ fn any_message(user: User) {
         Ok(())
     });
     outcome.unwrap();
+    for length in [1, 2, 7, 100, 3000] {
+        let bytes: Vec<u8> = (0..length).map(|n: u32| (n * 37 + length) as u8).collect();
+        world.borrow_mut().say("keeper", &json!({"raw": bytes}));
+    }
     // The good order after all of them is still carried out, and the instance still runs.
     let mut world = world.into_inner();
     world.say("keeper", &json!({"inspect": spec.id}));

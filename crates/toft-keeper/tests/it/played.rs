@@ -121,12 +121,19 @@ fn orders(keeper: &mut Link, server: &mut Server) -> Option<u8> {
         let order: Value = serde_json::from_str(&line).unwrap_or(Value::Null);
         let say = &order["say"];
         match order["to"].as_str() {
+            Some("keeper") if say["raw"].is_array() => send_raw(keeper, say),
             Some("keeper") => keeper.send(say, vec![]).unwrap(),
             Some("edge") => server.edge.as_mut()?.send(say, vec![]).unwrap(),
             Some("doors") => server.doors.as_mut()?.send(say, vec![]).unwrap(),
             _ => return say["exit"].as_u64().map(|code| code as u8),
         }
     }
+}
+
+/// A packet that is no message.
+fn send_raw(keeper: &Link, say: &Value) {
+    let bytes: Vec<u8> = serde_json::from_value(say["raw"].clone()).unwrap();
+    let _ = rustix::net::send(keeper, &bytes, rustix::net::SendFlags::NOSIGNAL);
 }
 
 fn is_readable(stream: &UnixStream) -> bool {
