@@ -8,6 +8,7 @@
 )]
 
 mod app;
+mod chaos;
 mod client;
 mod core;
 mod doors;

@@ -2,6 +2,6 @@
 
 mod answers;
 mod desync;
-mod drive;
+pub(crate) mod drive;
 mod mutate;
 mod requests;
