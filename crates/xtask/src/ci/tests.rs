@@ -1,5 +1,5 @@
 //! All tests: by nextest where it is there (one process per test, so that kernel tests do not meet
-//! each other), else by `cargo test`.
+//! each other), else by `cargo test`, one after the other for the same reason.
 //!
 //! A test that cannot run here prints `SKIPPED: why` on a line of its own. Such a test counts as
 //! skipped, not as passed, and its sentence is repeated at the end.
@@ -26,6 +26,7 @@ pub(super) fn run() -> anyhow::Result<Found> {
             "--no-fail-fast",
             "--",
             "--show-output",
+            "--test-threads=1",
         ])
     }
 }
