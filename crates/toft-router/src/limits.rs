@@ -46,7 +46,8 @@ pub const UPSTREAM_IDLE_TIME: Duration = Duration::from_secs(30);
 /// How long a half-closed upstream connection may take to end before its socket is reset.
 pub const UPSTREAM_CLOSE_TIME: Duration = Duration::from_secs(1);
 /// A request that cannot be sent twice goes over a rested connection only when that rested less
-/// than this: a program may close one at any moment, and its keep-alive limit is seldom shorter.
+/// than this: a program may close one at any moment, and its keep-alive limit is seldom shorter. A
+/// program that is seen to close sooner gets half of that.
 pub const UNREPEATABLE_REST_MAX: Duration = Duration::from_millis(250);
 /// How long a backend that refused is passed over while another one is there.
 pub const REFUSED_TIME: Duration = Duration::from_secs(1);

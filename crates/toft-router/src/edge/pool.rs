@@ -1,9 +1,9 @@
 //! The sockets of one backend on one thread.
 
-use crate::limits::{SOCKETS_BATCH_MAX, SOCKETS_WARM};
+use crate::limits::{SOCKETS_BATCH_MAX, SOCKETS_WARM, UNREPEATABLE_REST_MAX};
 use crate::slab::Key;
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use toft_model::table::Backend;
 
 /// Sockets and requests of one backend.
@@ -25,6 +25,9 @@ pub(super) struct Pool {
     pub(super) listed: bool,
     /// Whether the keeper has no sockets of it: it ended.
     pub(super) gone: bool,
+    /// A connection that rested longer may be closed by the program at any moment: not for requests
+    /// that cannot be sent twice.
+    pub(super) rest_max: Duration,
     /// It refused; others are better until then.
     pub(super) refused_until: Option<Instant>,
 }
@@ -41,6 +44,7 @@ impl Pool {
             waiting: VecDeque::new(),
             listed: true,
             gone: false,
+            rest_max: UNREPEATABLE_REST_MAX,
             refused_until: None,
         }
     }
@@ -65,6 +69,11 @@ impl Pool {
         }
         // Demand that grows is met in batches that grow with it.
         missing.max(self.total / 4).min(SOCKETS_BATCH_MAX).min(room)
+    }
+
+    /// The program closed a connection that had rested this long: it gets tired sooner than thought.
+    pub(super) fn got_tired(&mut self, rested: Duration) {
+        self.rest_max = self.rest_max.min(rested / 2);
     }
 
     /// Takes a resting socket out of the list, wherever it stands.

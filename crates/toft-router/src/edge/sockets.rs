@@ -6,8 +6,7 @@ use super::upstream::cause_words;
 use super::worker::{Io, Tag, Work, Worker};
 use crate::http1::Cause;
 use crate::limits::{
-    CONNECT_TIME, IDLE_TIME, SOCKETS_WARM, UNREPEATABLE_REST_MAX, UPSTREAM_CLOSE_TIME,
-    UPSTREAM_IDLE_TIME,
+    CONNECT_TIME, IDLE_TIME, SOCKETS_WARM, UPSTREAM_CLOSE_TIME, UPSTREAM_IDLE_TIME,
 };
 use crate::net::{self, Read};
 use crate::slab::Key;
@@ -142,10 +141,10 @@ impl Worker {
     /// twice only one that rested so short that its program cannot be tired of it.
     fn warmest(&mut self, pool_key: Key, repeatable: bool) -> Option<Key> {
         let pool = self.pools.get_mut(pool_key)?;
-        let key = *pool.resting.last()?;
+        let (key, rest_max) = (*pool.resting.last()?, pool.rest_max);
         if let Duty::Resting(since) = self.backs.get(key)?.duty
             && !repeatable
-            && self.now.duration_since(since) > UNREPEATABLE_REST_MAX
+            && self.now.duration_since(since) > rest_max
         {
             return None;
         }
@@ -401,6 +400,9 @@ impl Worker {
         };
         if let Some(pool) = self.pools.get_mut(back.pool) {
             pool.forget_resting(key);
+            if let Duty::Resting(since) = back.duty {
+                pool.got_tired(self.now.duration_since(since));
+            }
         }
         self.recycle(key);
     }

@@ -341,3 +341,39 @@ fn a_refused_client_is_read_out_and_then_closed() {
     stage.pass(LINGER_TIME);
     assert_eq!(stage.worker.fronts.len(), 0);
 }
+
+const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi";
+
+#[test]
+fn what_cannot_be_sent_twice_goes_over_a_warm_or_a_new_connection() {
+    let mut stage = Stage::new();
+    let mut client = stage.connect();
+    client.write_all(POST).unwrap();
+    let mut app = stage.accept();
+    app.write_all(OK).unwrap();
+    stage.read_until(&mut client, |text| text.ends_with("hi"));
+    // At once: the connection is warm.
+    client.write_all(POST).unwrap();
+    stage.read_until(&mut app, |text| text.ends_with("hi"));
+    app.write_all(OK).unwrap();
+    stage.read_until(&mut client, |text| text.ends_with("hi"));
+    // Later the program may be about to close it.
+    stage.pass(SECOND);
+    client.write_all(POST).unwrap();
+    let mut other = stage.accept();
+    other.write_all(OK).unwrap();
+    stage.read_until(&mut client, |text| text.ends_with("hi"));
+    // It closes at once: from now on nothing that cannot be sent twice follows another request.
+    drop(other);
+    stage.until(|stage| {
+        let (_, pool) = stage.worker.pools.iter().next()?;
+        (pool.rest_max == Duration::ZERO).then_some(())
+    });
+    for _ in 0..3 {
+        stage.pass(Duration::from_millis(1));
+        client.write_all(POST).unwrap();
+        let mut another = stage.accept();
+        another.write_all(OK).unwrap();
+        stage.read_until(&mut client, |text| text.ends_with("hi"));
+    }
+}

@@ -65,7 +65,7 @@ fn wild_app(seed: u64) -> App {
             .unwrap();
         let mut read = Vec::new();
         for _ in 0..next(&mut seed) % 4 {
-            if next(&mut seed) % 4 > 0 {
+            if !next(&mut seed).is_multiple_of(4) {
                 let _ = next_request(&mut stream, &mut read);
             }
             let mut answer = pick(&mut seed, ANSWERS).as_bytes().to_vec();
