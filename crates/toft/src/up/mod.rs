@@ -73,7 +73,6 @@ async fn up(args: &UpArgs, screen: Screen) -> Result<bool, Failure> {
         resolver,
         session,
         running,
-        address,
     )
     .await?
     .run(signals)

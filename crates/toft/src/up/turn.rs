@@ -119,8 +119,8 @@ impl Up {
         resolver: Resolver,
         session: Session,
         running: Running,
-        address: SocketAddr,
     ) -> Result<Self, Failure> {
+        let address = args.address(project.spec.offset);
         let client = Client::new(&running.api);
         let api = |error: ClientError| Failure::new("the server does not answer", chain(&error));
         let events = client.events(0).await.map_err(api)?;
