@@ -260,8 +260,10 @@ impl Control {
         let present = instances(&table);
         let sequence = self.routes.sequence + 1;
         let lost = before.difference(&present).cloned();
-        self.draining
-            .table(sequence, lost, &present, self.threads.len());
+        let threads = self.threads.len();
+        for instance in self.draining.table(sequence, lost, &present, threads) {
+            self.server.tell(EdgeToServer::Drained(instance));
+        }
         self.routes = Arc::new(Routes::new(&table, sequence));
         for thread in &self.threads {
             thread.mail.put(ToWorker::Table(Arc::clone(&self.routes)));

@@ -17,14 +17,18 @@ struct Left {
 }
 
 impl Draining {
-    /// A new table came: these instances are gone from it, these are in it.
+    /// A new table came: these instances are gone from it, these are in it. Without a thread there is
+    /// nothing in flight: they are drained already, and come back.
     pub(super) fn table(
         &mut self,
         sequence: u64,
         lost: impl Iterator<Item = InstanceId>,
         present: &BTreeSet<InstanceId>,
         threads: usize,
-    ) {
+    ) -> Vec<InstanceId> {
+        if threads == 0 {
+            return lost.collect();
+        }
         self.left.retain(|instance, _| !present.contains(instance));
         for instance in lost {
             let threads = (0..threads).collect();
@@ -36,6 +40,7 @@ impl Draining {
                 },
             );
         }
+        Vec::new()
     }
 
     /// A thread has nothing in flight to it under the table `sequence`; whether nobody has.
@@ -79,6 +84,13 @@ mod tests {
         assert!(draining.drained(1, &instance(0), 6));
         assert!(!draining.drained(1, &instance(0), 6));
         assert!(!draining.exited(&instance(0)));
+    }
+
+    #[test]
+    fn without_threads_nothing_drains() {
+        let mut draining = Draining::default();
+        let lost = draining.table(5, [instance(0)].into_iter(), &BTreeSet::new(), 0);
+        assert_eq!(lost, [instance(0)]);
     }
 
     #[test]

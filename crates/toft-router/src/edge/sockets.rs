@@ -367,6 +367,13 @@ impl Worker {
             self.check_drained(pool_key);
             return;
         }
+        // An end that was announced is read now: its event does not come again.
+        if back.half_closed && !back.ended {
+            back.ended = matches!(
+                net::read(&back.fd, &mut [0; 1]),
+                Read::End | Read::Broken(_)
+            );
+        }
         let whole = back.out.is_empty() && !back.half_closed && !back.ended && !back.deaf;
         if keeps && whole {
             back.duty = Duty::Resting(self.now);

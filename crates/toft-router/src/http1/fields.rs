@@ -164,7 +164,11 @@ impl Connection {
     /// Reads all of them.
     pub(super) fn read(buffer: &[u8], fields: &[Field]) -> Result<Self, Malformed> {
         let mut found = Self::default();
-        for token in tokens(buffer, fields, Kind::Connection) {
+        for (count, token) in tokens(buffer, fields, Kind::Connection).enumerate() {
+            // Each field is compared with each of them.
+            if count == FIELDS_MAX {
+                return Err(Malformed::TooManyFields);
+            }
             if token.eq_ignore_ascii_case(b"close") {
                 found.close = true;
             } else if token.eq_ignore_ascii_case(b"keep-alive") {

@@ -129,6 +129,20 @@ fn an_answer_without_length_keeps_the_client() {
 }
 
 #[test]
+fn an_app_that_closes_behind_each_answer_is_served_by_a_few_sockets() {
+    let app = App::http(|_, stream| {
+        let _ = stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+        false
+    });
+    let world = world_of(&app);
+    let mut client = Client::connect(world.address);
+    for _ in 0..300 {
+        assert_eq!(client.get("/").text(), "hi");
+    }
+    assert!(world.keeper.has.lock().unwrap().made <= 16);
+}
+
+#[test]
 fn head_has_no_body_and_the_next_answer_is_its_own() {
     let app = App::http(|seen, stream| {
         if seen.head.starts_with("HEAD") {

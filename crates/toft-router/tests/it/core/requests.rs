@@ -235,6 +235,11 @@ fn heads_are_bounded() {
         check(&format!("GET / HTTP/1.1\nHost: a\n{many}\n")),
         "431: there are more than 100 header fields"
     );
+    let many = "a,".repeat(101);
+    assert_eq!(
+        check(&format!("GET / HTTP/1.1\nHost: a\nConnection: {many}\n\n")),
+        "431: there are more than 100 header fields"
+    );
     let long = "x".repeat(70_000);
     assert_eq!(
         check(&format!("GET / HTTP/1.1\nHost: a\nX-Long: {long}\n\n")),
