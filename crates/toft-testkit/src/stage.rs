@@ -1,7 +1,7 @@
 //! A piece of the machine where only the test's own processes act.
 //!
-//! With root rights the test's thread gets a mount namespace of its own (with its own empty `/tmp`
-//! and a private `/run`), optionally a network of its own, and a cgroup of its own in each version 1
+//! With root rights the test's thread gets a mount namespace of its own (with its own empty `/tmp`,
+//! a private `/run`, and `/etc` and `/var` under a layer that takes what is written), optionally a network of its own, and a cgroup of its own in each version 1
 //! hierarchy, so that whatever an inventory finds there was made by the test's descendants. Mounts in
 //! it are shared, so that a program that forgets to make its own private is found out.
 //! Without root the machine is taken as it is, and an inventory looks at the test's own things only.
@@ -28,13 +28,12 @@ pub enum Net {
 }
 
 /// Folders whose contents change by others than an app platform: package managers and system logs.
-const NOISY: [&str; 9] = [
+const NOISY: [&str; 8] = [
     "/var/lib/dpkg",
     "/var/lib/apt",
     "/var/cache",
     "/var/log",
     "/var/lib/systemd",
-    "/var/tmp",
     "/etc/ld.so.cache",
     "/var/lib/postgresql",
     "/var/lib/ucf",
@@ -165,11 +164,14 @@ fn fresh_folder() -> Result<PathBuf> {
     Ok(dir)
 }
 
+/// Where the layers over the machine's own folders lie; `work` is the kernel's workshop.
+const LAYERS: &str = "/tmp/.layers";
+
 /// What a program of ours could write to, and how closely it is looked at.
 fn watches(private: bool, dir: &Path) -> Vec<Watch> {
     let mut watches = vec![Watch::whole(dir)];
     let noisy: Vec<PathBuf> = NOISY.iter().map(PathBuf::from).collect();
-    for root in ["/tmp", "/run", "/var/tmp"] {
+    for root in ["/tmp", "/run"] {
         let watch = if private {
             Watch::whole(root)
         } else {
@@ -178,10 +180,19 @@ fn watches(private: bool, dir: &Path) -> Vec<Watch> {
         watches.push(watch.without(dir));
     }
     for root in ["/etc", "/var"] {
-        watches.push(Watch {
-            skip: noisy.clone(),
-            ..Watch::whole(root)
-        });
+        let layer = Path::new(LAYERS).join(&root[1..]);
+        if layer.exists() {
+            // What was written there lies in the layer, which is part of /tmp.
+            let work = layer.join("work");
+            watches
+                .iter_mut()
+                .for_each(|watch| watch.skip.push(work.clone()));
+        } else {
+            watches.push(Watch {
+                skip: noisy.clone(),
+                ..Watch::whole(root)
+            });
+        }
     }
     watches.push(Watch::named("/dev/shm", "toft"));
     if let Some(home) = std::env::var_os("HOME") {
@@ -208,14 +219,44 @@ fn own_mounts() -> Result<()> {
         "/",
         MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
     )?;
-    for folder in ["/tmp", "/var/tmp"] {
-        mount("tmpfs", folder, "tmpfs", MountFlags::empty(), c"mode=1777")?;
-    }
+    mount("tmpfs", "/tmp", "tmpfs", MountFlags::empty(), c"mode=1777")?;
     own_run().context("own /run")?;
+    for root in ["/etc", "/var"] {
+        layer(Path::new(root)).with_context(|| format!("a layer over {root}"))?;
+    }
     mount_change(
         "/",
         MountPropagationFlags::SHARED | MountPropagationFlags::REC,
     )?;
+    Ok(())
+}
+
+/// Puts a layer over a folder that takes all that is written to it: others may install packages
+/// meanwhile, and what lies in the layer is still ours alone. Where the kernel has no overlays the
+/// folder stays as it is.
+fn layer(root: &Path) -> Result<()> {
+    let name = root.strip_prefix("/").unwrap_or(root);
+    let layer = Path::new(LAYERS).join(name);
+    for part in ["upper", "work"] {
+        fs::create_dir_all(layer.join(part))?;
+    }
+    let options = format!(
+        "lowerdir={0},upperdir={1}/upper,workdir={1}/work",
+        root.display(),
+        layer.display()
+    );
+    let options = std::ffi::CString::new(options)?;
+    if mount(
+        "overlay",
+        root,
+        "overlay",
+        MountFlags::empty(),
+        options.as_c_str(),
+    )
+    .is_err()
+    {
+        fs::remove_dir_all(&layer)?;
+    }
     Ok(())
 }
 
