@@ -52,6 +52,7 @@ impl Keeper {
                 let count = fds.len() as u32;
                 self.tell_router(role, &KeeperToRouter::Sockets { instance, count }, fds);
             }
+            (Call::Alive, _) => {}
             (Call::Inspect(id), FromSpawner::Inspected { mut listening, .. }) => {
                 listening.tcp.truncate(LISTENING_MAX);
                 self.tell_server(&KeeperToServer::Inspected(id, Some(listening)), vec![]);
@@ -90,6 +91,7 @@ impl Keeper {
             }
             Call::Inspect(id) => self.tell_server(&KeeperToServer::Inspected(id, None), vec![]),
             Call::Sweep(serial) => self.swept(serial, 0, None),
+            Call::Alive => {}
         }
     }
 

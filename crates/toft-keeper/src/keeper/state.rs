@@ -41,9 +41,14 @@ const SOCKETS_AT_ONCE: f64 = 4_096.0;
 pub(crate) enum Call {
     Prepare(Key),
     Spawn(u64),
-    Sockets { role: Role, instance: InstanceId },
+    Sockets {
+        role: Role,
+        instance: InstanceId,
+    },
     Inspect(InstanceId),
     Sweep(u64),
+    /// Nothing but whether it answers.
+    Alive,
 }
 
 /// What is to happen at a certain time.
@@ -276,7 +281,8 @@ impl Keeper {
     }
 
     /// A call that is not answered for so long hangs, and with it every call after it. Views are
-    /// built beside the spawner's own work: they may take as long as they like.
+    /// built beside the spawner's own work and may take as long as they like: while one is waited
+    /// for, the spawner is asked for a sign of life.
     pub(crate) fn answers_late(&mut self, newest: u64) {
         self.answers_watched = false;
         let hangs = |call: &Call| !matches!(call, Call::Prepare(_));
@@ -284,7 +290,14 @@ impl Keeper {
             if let Some(spawner) = &mut self.spawner {
                 spawner.kill();
             }
-        } else if self.calls.values().any(hangs) {
+        } else if self.calls.range(..=newest).next().is_some() {
+            let pid = std::process::id();
+            // What cannot be sent because it does not read is as good as no answer.
+            let _ = self.call(Call::Alive, vec![], |token| ToSpawner::Inspect {
+                token,
+                pid,
+            });
+        } else if !self.calls.is_empty() {
             self.watch_answers();
         }
     }

@@ -275,7 +275,9 @@ impl Keeper {
                     self.call(Call::Sweep(*serial), vec![], ask)
                 }
                 // Perhaps it was made, perhaps not: it must not run unknown.
-                Call::Spawn(_) | Call::Sockets { .. } | Call::Inspect(_) => Err(LinkError::Closed),
+                Call::Spawn(_) | Call::Sockets { .. } | Call::Inspect(_) | Call::Alive => {
+                    Err(LinkError::Closed)
+                }
             };
             if asked.is_err() {
                 self.call_failed(call, failed("ask the spawner", "it ended"));

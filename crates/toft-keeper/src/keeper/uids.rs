@@ -48,7 +48,12 @@ impl Uids {
         let path = Path::new(FOLDER).join(FILE);
         let mut last = None;
         for _ in 0..TRIES {
-            let lock = open_shared(&path).map_err(|error| refusal(&path, &error.to_string()))?;
+            let lock = match open_shared(&path) {
+                Ok(lock) => lock,
+                // The last keeper before us took the folder away in this moment.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(refusal(&path, &error.to_string())),
+            };
             let mut uids = Self {
                 lock,
                 path: path.clone(),
@@ -191,5 +196,27 @@ mod tests {
         assert!(!block.meets(Span(FIRST + 256, 1)));
         assert!(block.meets(Span(0, u32::MAX)));
         assert!(!block.meets(Span(100_000, 65_536)));
+    }
+
+    #[test]
+    fn no_two_keepers_have_a_block_in_common() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("SKIPPED: claiming user ids: needs root");
+            return;
+        }
+        let held = std::sync::Mutex::new(std::collections::BTreeSet::new());
+        std::thread::scope(|scope| {
+            for _ in 0..6 {
+                scope.spawn(|| {
+                    for _ in 0..40 {
+                        let mut uids = Uids::claim().unwrap();
+                        let uid = uids.take().unwrap();
+                        assert!(held.lock().unwrap().insert(uid), "{uid} twice");
+                        std::thread::yield_now();
+                        assert!(held.lock().unwrap().remove(&uid));
+                    }
+                });
+            }
+        });
     }
 }
