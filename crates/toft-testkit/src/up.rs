@@ -124,15 +124,13 @@ impl<'a> Options<'a> {
         let terminal = terminal
             .map(|master| Terminal::follow(master, &said))
             .transpose()?;
-        if let Some(pipe) = child.stdout.take() {
-            follow(pipe, &said);
-        }
-        if let Some(pipe) = child.stderr.take() {
-            follow(pipe, &said);
-        }
+        let mut pipes = Vec::new();
+        pipes.extend(child.stdout.take().map(|pipe| follow(pipe, &said)));
+        pipes.extend(child.stderr.take().map(|pipe| follow(pipe, &said)));
         Ok(Up {
             child,
             terminal,
+            pipes,
             said,
             status: None,
         })
@@ -174,6 +172,7 @@ impl<'a> Options<'a> {
 pub struct Up {
     child: Child,
     terminal: Option<Terminal>,
+    pipes: Vec<JoinHandle<()>>,
     said: Arc<Mutex<Vec<u8>>>,
     status: Option<ExitStatus>,
 }
@@ -255,8 +254,24 @@ impl Up {
     pub fn ended(&mut self) -> Option<ExitStatus> {
         if self.status.is_none() {
             self.status = self.child.try_wait().ok().flatten();
+            if self.status.is_some() {
+                self.take_the_rest();
+            }
         }
         self.status
+    }
+
+    /// What it said last may still be on its way. Whoever else holds its output is not waited for.
+    fn take_the_rest(&self) {
+        let _ = wait::until(Duration::from_secs(2), "the end of its output", || {
+            let terminal = self.terminal.iter().map(|terminal| &terminal.reader);
+            let done = self
+                .pipes
+                .iter()
+                .chain(terminal)
+                .all(JoinHandle::is_finished);
+            done.then_some(())
+        });
     }
 
     /// Waits for its end.
@@ -376,14 +391,14 @@ fn attach_terminal(command: &mut Command) -> Result<File> {
 }
 
 /// A thread that takes what comes from a pipe until its end.
-fn follow(mut from: impl Read + Send + 'static, said: &Arc<Mutex<Vec<u8>>>) {
+fn follow(mut from: impl Read + Send + 'static, said: &Arc<Mutex<Vec<u8>>>) -> JoinHandle<()> {
     let said = Arc::clone(said);
     std::thread::spawn(move || {
         let mut chunk = [0; 16 << 10];
         while let Ok(n @ 1..) = from.read(&mut chunk) {
             lock(&said).extend(&chunk[..n]);
         }
-    });
+    })
 }
 
 fn lock(said: &Mutex<Vec<u8>>) -> MutexGuard<'_, Vec<u8>> {
