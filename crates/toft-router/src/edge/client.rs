@@ -434,8 +434,8 @@ impl Worker {
         }
     }
 
-    fn exchange_is_late(&mut self, key: Key, back: Key) {
-        let (Some(front), Some(back)) = (self.fronts.get(key), self.backs.get(back)) else {
+    fn exchange_is_late(&mut self, key: Key, back_key: Key) {
+        let (Some(front), Some(back)) = (self.fronts.get(key), self.backs.get(back_key)) else {
             return;
         };
         let exchange = front
@@ -445,6 +445,8 @@ impl Worker {
         let waits_for_client = !exchange.is_request_done() && back.out.is_empty();
         if exchange.phase() != crate::http1::Phase::Head {
             self.abort(key);
+        } else if !back.sent && self.now < front.connect_by {
+            self.connect_anew(key, back_key);
         } else if !back.sent {
             self.answer(
                 key,

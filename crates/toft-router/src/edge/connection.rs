@@ -2,11 +2,11 @@
 
 use super::held::Held;
 use crate::http1::{Cause, Exchange, HeadScan};
-use crate::limits::TRIES_MAX;
+use crate::limits::{CONNECT_PAUSE_MIN, TRIES_MAX};
 use crate::net::Pending;
 use crate::slab::Key;
 use std::os::fd::OwnedFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a client's connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +51,9 @@ pub(super) struct Front {
     /// It was sent and lost once already.
     pub(super) repeated: bool,
     pub(super) tried: [Option<Key>; TRIES_MAX as usize],
+    /// A connection that was not taken is tried anew until then, after this pause next time.
+    pub(super) connect_by: Instant,
+    pub(super) connect_pause: Duration,
     /// What the last try met.
     pub(super) met: Option<Cause>,
     /// Bytes of the client may be unread when the last answer goes.
@@ -79,6 +82,8 @@ impl Front {
             fresh_only: false,
             repeated: false,
             tried: [None; TRIES_MAX as usize],
+            connect_by: deadline,
+            connect_pause: CONNECT_PAUSE_MIN,
             met: None,
             lingers: false,
             deadline,

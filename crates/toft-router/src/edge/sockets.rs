@@ -6,7 +6,8 @@ use super::upstream::cause_words;
 use super::worker::{Io, Tag, Work, Worker};
 use crate::http1::Cause;
 use crate::limits::{
-    CONNECT_TIME, IDLE_TIME, SOCKETS_WARM, UPSTREAM_CLOSE_TIME, UPSTREAM_IDLE_TIME,
+    CONNECT_PAUSE_MAX, CONNECT_PAUSE_MIN, CONNECT_TIME, IDLE_TIME, SOCKETS_WARM,
+    UPSTREAM_CLOSE_TIME, UPSTREAM_IDLE_TIME,
 };
 use crate::net::{self, Read};
 use crate::slab::Key;
@@ -167,10 +168,13 @@ impl Worker {
                     work.pieces.copy_behind(input, 0, &mut back.repeat);
                 }
                 front.stage = Stage::Active(back_key);
-                let span = if back.sent { IDLE_TIME } else { CONNECT_TIME };
+                let sent = back.sent;
+                front.connect_by = self.now + CONNECT_TIME;
+                front.connect_pause = CONNECT_PAUSE_MIN;
                 if let Some(pool) = self.pools.get_mut(pool_key) {
                     pool.busy += 1;
                 }
+                let span = if sent { IDLE_TIME } else { CONNECT_PAUSE_MIN };
                 self.set_deadline(key, self.now + span);
                 self.ask(pool_key);
                 true
@@ -188,6 +192,36 @@ impl Worker {
                 false
             }
         }
+    }
+
+    /// The connection was not taken yet: tries it anew, sooner than the kernel would.
+    pub(super) fn connect_anew(&mut self, key: Key, back_key: Key) {
+        let (Some(front), Some(back)) = (self.fronts.get_mut(key), self.backs.get_mut(back_key))
+        else {
+            return;
+        };
+        let port = self
+            .pools
+            .get(back.pool)
+            .map_or(0, |pool| pool.backend.port);
+        let begun = net::disconnect(&back.fd)
+            .and_then(|()| net::connect(&back.fd, port))
+            .and_then(|()| back.out.flush(&back.fd));
+        front.connect_pause = (front.connect_pause * 2).min(CONNECT_PAUSE_MAX);
+        let mut span = front.connect_pause;
+        match begun {
+            Ok(0) => {}
+            Ok(_) => {
+                back.sent = true;
+                span = IDLE_TIME;
+            }
+            // Reading meets the failure, and another instance is tried.
+            Err(_) => {
+                back.readable = true;
+                self.again.push_back(Tag::Back.token(back_key.bits()));
+            }
+        }
+        self.set_deadline(key, self.now + span);
     }
 
     fn try_failed(&mut self, key: Key, pool: Key) {

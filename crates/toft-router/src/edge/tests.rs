@@ -377,3 +377,56 @@ fn what_cannot_be_sent_twice_goes_over_a_warm_or_a_new_connection() {
         stage.read_until(&mut client, |text| text.ends_with("hi"));
     }
 }
+
+#[test]
+fn a_program_whose_queue_is_full_is_tried_anew_soon() {
+    let mut stage = Stage::new();
+    rustix::net::listen(&stage.app, 0).unwrap();
+    let address = stage.app.local_addr().unwrap();
+    let fillers: Vec<TcpStream> = (0..1)
+        .map(|_| TcpStream::connect(address).unwrap())
+        .collect();
+    let mut client = stage.connect();
+    client.write_all(GET).unwrap();
+    let own_port = |stage: &mut Stage| {
+        let (_, back) = stage
+            .worker
+            .backs
+            .iter()
+            .find(|(_, back)| !back.out.is_empty())?;
+        let own = rustix::net::getsockname(&back.fd).unwrap();
+        Some(std::net::SocketAddr::try_from(own).unwrap().port())
+    };
+    let first = stage.until(own_port);
+    stage.pass(SECOND);
+    // Another connection is being made: the kernel alone would have waited with the first one.
+    assert_ne!(stage.until(own_port), first);
+    assert!(stage.is_open(&mut client));
+    drop(fillers);
+    stage.until(|stage| stage.app.accept().ok());
+    stage.pass(SECOND);
+    let mut app = stage.accept();
+    app.write_all(OK).unwrap();
+    stage.read_until(&mut client, |text| text.ends_with("hi"));
+}
+
+#[test]
+fn a_connection_that_is_never_taken_is_given_up() {
+    let mut stage = Stage::new();
+    rustix::net::listen(&stage.app, 0).unwrap();
+    let address = stage.app.local_addr().unwrap();
+    let _filler = TcpStream::connect(address).unwrap();
+    let mut client = stage.connect();
+    client.write_all(GET).unwrap();
+    stage.until(|stage| {
+        stage
+            .worker
+            .backs
+            .iter()
+            .any(|(_, back)| !back.out.is_empty())
+            .then_some(())
+    });
+    stage.pass(CONNECT_TIME + SECOND);
+    let text = stage.read_until(&mut client, |text| text.contains("in time"));
+    assert_eq!(cause(&text), Some("connect-timeout"));
+}

@@ -64,7 +64,14 @@ impl Worker {
         }
         if flags.contains(EventFlags::OUT) && !back.out.is_empty() {
             match back.out.flush(&back.fd) {
-                Ok(sent) => back.sent |= sent > 0,
+                Ok(sent) => {
+                    let taken = sent > 0 && !back.sent;
+                    back.sent |= taken;
+                    // The connection was made: from here on the answer has its own time.
+                    if taken && let Duty::Busy(front) = back.duty {
+                        self.set_deadline(front, self.now + IDLE_TIME);
+                    }
+                }
                 Err(_) => {
                     back.deaf = true;
                     back.readable = true;
