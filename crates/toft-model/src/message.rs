@@ -79,7 +79,8 @@ pub enum ToUp {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ServerToKeeper {
-    /// Start this; nothing happens when it runs already.
+    /// Start this. When it runs already, from the same order, `Started` tells of it again; another
+    /// order under the same name and generation is refused.
     Start(Box<InstanceSpec>),
     /// Stop signal, grace, KILL; the keeper does all three.
     Stop(InstanceId),

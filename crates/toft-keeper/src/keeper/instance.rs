@@ -120,6 +120,13 @@ impl Instance {
         self.life.as_ref().filter(|_| self.phase == Phase::Running)
     }
 
+    /// Whether it was started from this order.
+    pub(crate) fn is_of(&self, order: &InstanceSpec) -> bool {
+        let mut bare = order.clone();
+        let view = std::mem::take(&mut bare.sandbox.view);
+        bare == self.spec && serde_json::to_string(&view).is_ok_and(|view| *view == *self.view)
+    }
+
     /// Whether edge may come in.
     pub(crate) fn is_routed(&self) -> bool {
         self.kind == Kind::App && self.spec.listen.iter().any(|door| door.routed)

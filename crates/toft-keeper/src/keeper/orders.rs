@@ -39,8 +39,8 @@ impl Keeper {
     }
 
     fn start_app(&mut self, spec: InstanceSpec) {
-        if self.serials.contains_key(&spec.id) {
-            return;
+        if let Some(serial) = self.serials.get(&spec.id).copied() {
+            return self.told_again(serial, &spec);
         }
         let id = spec.id.clone();
         let begun = self
@@ -48,6 +48,24 @@ impl Keeper {
             .and_then(|()| self.begin(spec, Kind::App, vec![]));
         if let Err(refusal) = begun {
             self.tell_server(&KeeperToServer::Refused(id, bounded(refusal)), vec![]);
+        }
+    }
+
+    /// An order under the name of one that is there already: a server that was started again asks
+    /// for what it wants without knowing what runs.
+    fn told_again(&mut self, serial: u64, order: &InstanceSpec) {
+        let Some(instance) = self.instances.get(&serial) else {
+            return;
+        };
+        if instance.kind != Kind::App || !instance.is_of(order) {
+            let step = format!("start {}", order.id);
+            let refusal = failed(step, "another one runs under this name and generation");
+            let message = KeeperToServer::Refused(order.id.clone(), refusal);
+            return self.tell_server(&message, vec![]);
+        }
+        // One that is being started, or has ended, is told of in any case.
+        if let Some(running) = instance.running().map(|life| life.running.clone()) {
+            self.tell_server(&KeeperToServer::Started(running), vec![]);
         }
     }
 

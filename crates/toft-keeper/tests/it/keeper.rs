@@ -154,11 +154,20 @@ fn kill_tree(user: User) {
 fn once(user: User) {
     let mut world = World::new(user);
     let spec = world.app("shop", 1, &["hang"]);
-    for _ in 0..3 {
-        world.start(&spec);
-    }
-    world.started(&spec.id);
     world.start(&spec);
+    let pid = world.started(&spec.id)["pid"].clone();
+    // A server that lost its memory orders again what runs.
+    world.start(&spec);
+    assert_eq!(world.started(&spec.id)["pid"], pid);
+    let other = world.app("shop", 1, &["exit", "0"]);
+    world.start(&other);
+    let refusal = world.refused(&spec.id);
+    assert!(
+        refusal["cause"]
+            .as_str()
+            .unwrap()
+            .starts_with("another one runs")
+    );
     world.say("keeper", &json!({"kill": spec.id}));
     world.say("keeper", &json!({"kill": spec.id}));
     world.exited(&spec.id);
