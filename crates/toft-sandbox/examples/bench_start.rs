@@ -7,6 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "it measures time")]
 
 use rustix::pipe::{PipeFlags, pipe_with};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -27,10 +28,81 @@ const LINKS: [(&str, &str); 4] = [
     ("/lib64", "usr/lib64"),
 ];
 
+/// What each side is called; the second and third are measured by the helper.
+const SIDES: [&str; 4] = [
+    "no sandbox",
+    "sandbox",
+    "sandbox, memory and pids",
+    "bwrap --unshare-all",
+];
+const WARM_UP: usize = 5;
+/// As the first argument: this is the helper.
+const HELPER: &str = "spawner";
+
 fn main() -> Result<()> {
-    let rounds: usize = std::env::args()
-        .nth(1)
-        .map_or(Ok(300), |text| text.parse())?;
+    let first = std::env::args().nth(1);
+    if first.as_deref() == Some(HELPER) {
+        return serve();
+    }
+    let rounds: usize = first.map_or(Ok(300), |text| text.parse())?;
+    let mut helper = Helper::start()?;
+    let mut samples = vec![(Vec::new(), Vec::new()); SIDES.len()];
+    for round in 0..rounds + WARM_UP {
+        for (side, sample) in samples.iter_mut().enumerate() {
+            let (wall, cpu) = match side {
+                0 => measure(|| run(&mut Command::new("/bin/true")))?,
+                1 | 2 => helper.ask(side)?,
+                _ => measure(|| run(&mut bubblewrap()))?,
+            };
+            if round >= WARM_UP {
+                sample.0.push(wall);
+                sample.1.push(cpu);
+            }
+        }
+    }
+    table(&mut samples);
+    Ok(())
+}
+
+/// The spawner is a process of its own: it gives up its bounding set, which peers need.
+struct Helper {
+    process: std::process::Child,
+    answers: BufReader<std::process::ChildStdout>,
+}
+
+impl Helper {
+    fn start() -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .arg(HELPER)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut process = command.spawn()?;
+        let answers = BufReader::new(process.stdout.take().ok_or("no pipe")?);
+        Ok(Self { process, answers })
+    }
+
+    fn ask(&mut self, side: usize) -> Result<(Duration, Duration)> {
+        let orders = self.process.stdin.as_mut().ok_or("no pipe")?;
+        writeln!(orders, "{side}")?;
+        let mut line = String::new();
+        self.answers.read_line(&mut line)?;
+        let (wall, cpu) = line.trim().split_once(' ').ok_or("the helper ended")?;
+        Ok((
+            Duration::from_nanos(wall.parse()?),
+            Duration::from_nanos(cpu.parse()?),
+        ))
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+    }
+}
+
+fn serve() -> Result<()> {
     let name = parent_name(std::process::id()).ok_or("no start time")?;
     let tree = Tree::detect(&format!("{name}-bench"));
     let none = Tree::None("not measured".to_owned());
@@ -42,54 +114,43 @@ fn main() -> Result<()> {
         pids: Some(64),
         ..Limits::default()
     });
-    let mut sides: Vec<Side<'_>> = vec![
-        (
-            "no sandbox",
-            Box::new(|| run(&mut Command::new("/bin/true"))),
-        ),
-        ("sandbox", Box::new(|| once(&free, &view, &none))),
-        (
-            "sandbox, memory and pids",
-            Box::new(|| once(&held, &view, &tree)),
-        ),
-        ("bwrap --unshare-all", Box::new(|| run(&mut bubblewrap()))),
-    ];
-    let mut samples = vec![(Vec::new(), Vec::new()); sides.len()];
-    for round in 0..rounds + 5 {
-        for (side, sample) in sides.iter_mut().zip(&mut samples) {
-            let (cpu, start) = (processor(), Instant::now());
-            (side.1)()?;
-            if round >= 5 {
-                sample.0.push(start.elapsed());
-                sample.1.push(processor().saturating_sub(cpu));
-            }
-        }
+    for line in std::io::stdin().lines() {
+        let (spec, cgroups) = if line? == "1" {
+            (&free, &none)
+        } else {
+            (&held, &tree)
+        };
+        let cpu = processor();
+        let (wall, _) = measure(|| once(spec, &view, cgroups))?;
+        // As the spawner does while it waits: not part of a start's time, but of what it costs.
+        toft_sandbox::warm();
+        println!(
+            "{} {}",
+            wall.as_nanos(),
+            processor().saturating_sub(cpu).as_nanos()
+        );
     }
-    drop(sides);
     tree.remove_all();
-    table(&mut samples);
     Ok(())
 }
 
-type Side<'a> = (&'static str, Box<dyn FnMut() -> Result<()> + 'a>);
+fn measure(work: impl FnOnce() -> Result<()>) -> Result<(Duration, Duration)> {
+    let (cpu, start) = (processor(), Instant::now());
+    work()?;
+    Ok((start.elapsed(), processor().saturating_sub(cpu)))
+}
 
 fn table(samples: &mut [(Vec<Duration>, Vec<Duration>)]) {
     let median = |list: &mut Vec<Duration>| {
         list.sort();
         list[list.len() / 2].as_micros()
     };
-    let names = [
-        "no sandbox",
-        "sandbox",
-        "sandbox, memory and pids",
-        "bwrap --unshare-all",
-    ];
     let medians: Vec<_> = samples
         .iter_mut()
         .map(|(w, c)| (median(w), median(c)))
         .collect();
-    let (wall, cpu) = medians[names.len() - 1];
-    for (name, (w, c)) in names.iter().zip(&medians) {
+    let (wall, cpu) = medians[SIDES.len() - 1];
+    for (name, (w, c)) in SIDES.iter().zip(&medians) {
         let ratio = |a: u128, b: u128| a as f64 / b as f64;
         println!(
             "{name:<26} {w:>6} us {c:>6} us cpu  {:.2} {:.2}",

@@ -94,11 +94,24 @@ impl Filter {
         }
     }
 
-    /// Decides by the value that was loaded, which finds its case by halving: the kernel runs the
-    /// filter once for every system call that there is when it is installed. No case: allowed.
+    /// Decides by the value that was loaded. What is no case is allowed.
+    ///
+    /// The search halves, and neighbours with one verdict are one: the kernel compiles the filter,
+    /// and runs it once for every system call that there is, each time that it is installed.
     pub(crate) fn cases(&mut self, cases: BTreeMap<u32, Case>) {
-        let cases: Vec<(u32, Case)> = cases.into_iter().collect();
-        self.code.extend(halve(&cases));
+        let mut ranges = vec![(0, Case::Verdict(Verdict::Allow))];
+        let mut after = 0;
+        for (value, case) in cases {
+            if value > after && !ranges.last().is_some_and(|(_, last)| last.allows()) {
+                ranges.push((after, Case::Verdict(Verdict::Allow)));
+            }
+            if !ranges.last().is_some_and(|(_, last)| last.same(&case)) || value > after {
+                ranges.push((value, case));
+            }
+            after = value + 1;
+        }
+        ranges.push((after, Case::Verdict(Verdict::Allow)));
+        self.code.extend(halve(&ranges));
     }
 
     /// The instructions that `then` writes run only when the test holds; they must decide.
@@ -138,23 +151,34 @@ pub(crate) enum Case {
     Then(fn(&mut Filter)),
 }
 
-fn halve(cases: &[(u32, Case)]) -> Vec<sock_filter> {
-    let mut filter = Filter::default();
-    if cases.len() <= 3 {
-        for (value, case) in cases {
-            match case {
-                Case::Verdict(verdict) => filter.when(Test::Equal(*value), *verdict),
-                Case::Then(then) => filter.branch(Test::Equal(*value), then),
-            }
+impl Case {
+    fn allows(&self) -> bool {
+        matches!(self, Case::Verdict(Verdict::Allow))
+    }
+
+    fn same(&self, other: &Case) -> bool {
+        match (self, other) {
+            (Case::Verdict(one), Case::Verdict(two)) => one == two,
+            _ => false,
         }
-        filter.end(Verdict::Allow);
-    } else {
-        let (low, high) = cases.split_at(cases.len() / 2);
-        let low = halve(low);
-        let length = u8::try_from(low.len()).expect("half of the filter is in reach of a jump");
-        filter.jump(Test::AtLeast(high[0].0), length, 0);
-        filter.code.extend(low);
-        filter.code.extend(halve(high));
+    }
+}
+
+/// Code for ranges, each from its first value up to the next range's.
+fn halve(ranges: &[(u32, Case)]) -> Vec<sock_filter> {
+    let mut filter = Filter::default();
+    match ranges {
+        [(_, Case::Verdict(verdict))] => filter.end(*verdict),
+        [(_, Case::Then(then))] => then(&mut filter),
+        _ => {
+            let (low, high) = ranges.split_at(ranges.len() / 2);
+            let from = high.first().map_or(0, |(value, _)| *value);
+            let low = halve(low);
+            let length = u8::try_from(low.len()).expect("half of the filter is in a jump's reach");
+            filter.jump(Test::AtLeast(from), length, 0);
+            filter.code.extend(low);
+            filter.code.extend(halve(high));
+        }
     }
     filter.code
 }

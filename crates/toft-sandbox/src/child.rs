@@ -6,7 +6,7 @@ use crate::cgroup::{Cgroup, Tree};
 use crate::error::Step;
 use crate::landlock::{self, PathBeneath, Rights};
 use crate::own::Own;
-use crate::program::{Program, Slot, args};
+use crate::program::{Argument, Program, Slot, args};
 use crate::view::{WRITABLE_MAX, WRITE_LINKS};
 use crate::{INNER_UID, Input, NOTIFY_NAME, mount, seccomp};
 use libc::c_long;
@@ -24,6 +24,8 @@ pub(crate) struct Prepared<'a> {
     pub(crate) abi: u32,
     pub(crate) init: BorrowedFd<'a>,
     pub(crate) handover: BorrowedFd<'a>,
+    /// A network namespace that was made beforehand.
+    pub(crate) netns: Option<BorrowedFd<'a>>,
     /// What the bounding set may still hold.
     pub(crate) capabilities: std::ops::RangeInclusive<u32>,
 }
@@ -47,7 +49,16 @@ pub(crate) fn write(input: &Input<'_>, prepared: &Prepared<'_>) -> Program {
     p.call(Step::Session, libc::SYS_setsid, args![]);
     let proc = own_proc(&mut p);
     if spec.sandbox.network == Network::Doors {
-        network(&mut p, proc, spec.notify, prepared.handover);
+        match prepared.netns {
+            Some(netns) => {
+                p.call(
+                    Step::Network,
+                    libc::SYS_setns,
+                    args![netns, libc::CLONE_NEWNET],
+                );
+            }
+            None => network(&mut p, proc, spec.notify, prepared.handover),
+        }
     }
     let name = &spec.sandbox.hostname;
     let hostname = p.string(name.as_str());
@@ -103,37 +114,10 @@ fn own_proc(p: &mut Program) -> Slot {
 
 /// Loopback up, every port free to bind, the notify socket, and the namespace handed to the spawner.
 fn network(p: &mut Program, proc: Slot, notify: bool, handover: BorrowedFd<'_>) {
-    let socket = p.slot();
-    // Any socket takes the order; a unix one is the cheapest.
-    let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
-    p.call(
-        Step::Loopback,
-        libc::SYS_socket,
-        args![libc::AF_UNIX, kind, 0usize],
-    )
-    .store(socket);
-    let mut request = [0u8; 40];
-    request[..2].copy_from_slice(b"lo");
-    let up = (libc::IFF_UP | libc::IFF_RUNNING) as u16;
-    request[16..18].copy_from_slice(&up.to_ne_bytes());
-    let request = p.bytes(&request) as usize;
-    p.call(
-        Step::Loopback,
-        libc::SYS_ioctl,
-        args![socket, libc::SIOCSIFFLAGS as usize, request],
-    );
-    let ports = p.slot();
+    let (socket, ports) = (p.slot(), p.slot());
+    loopback_up(p, socket);
     let path = p.string("sys/net/ipv4/ip_unprivileged_port_start");
-    let flags = libc::O_WRONLY | libc::O_CLOEXEC;
-    p.call(
-        Step::Ports,
-        libc::SYS_openat,
-        args![proc, path, flags, 0usize],
-    )
-    .store(ports);
-    let zero = p.string("0");
-    p.call(Step::Ports, libc::SYS_write, args![ports, zero, 1usize]);
-
+    free_ports(p, ports, proc, path);
     let message = Handover::new(p, if notify { 2 } else { 1 });
     let path = p.string("self/ns/net");
     let flags = libc::O_RDONLY | libc::O_CLOEXEC;
@@ -160,6 +144,41 @@ fn network(p: &mut Program, proc: Slot, notify: bool, handover: BorrowedFd<'_>) 
         libc::SYS_sendmsg,
         args![handover, message.header, 0usize],
     );
+}
+
+/// Brings up loopback in the namespace in which the child stands.
+pub(crate) fn loopback_up(p: &mut Program, socket: Slot) {
+    // Any socket takes the order; a unix one is the cheapest.
+    let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
+    p.call(
+        Step::Loopback,
+        libc::SYS_socket,
+        args![libc::AF_UNIX, kind, 0usize],
+    )
+    .store(socket);
+    let mut request = [0u8; 40];
+    request[..2].copy_from_slice(b"lo");
+    let up = (libc::IFF_UP | libc::IFF_RUNNING) as u16;
+    request[16..18].copy_from_slice(&up.to_ne_bytes());
+    let request = p.bytes(&request) as usize;
+    p.call(
+        Step::Loopback,
+        libc::SYS_ioctl,
+        args![socket, libc::SIOCSIFFLAGS as usize, request],
+    );
+}
+
+/// Frees the ports below 1024, by the file at `path` below `folder`.
+pub(crate) fn free_ports(p: &mut Program, ports: Slot, folder: impl Argument, path: usize) {
+    let flags = libc::O_WRONLY | libc::O_CLOEXEC;
+    p.call(
+        Step::Ports,
+        libc::SYS_openat,
+        args![folder, path, flags, 0usize],
+    )
+    .store(ports);
+    let zero = p.string("0");
+    p.call(Step::Ports, libc::SYS_write, args![ports, zero, 1usize]);
 }
 
 /// A `sockaddr_un` of the abstract kind.

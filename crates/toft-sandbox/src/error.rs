@@ -17,6 +17,8 @@ pub enum Step {
     Descriptors,
     /// Make its own /proc.
     Proc,
+    /// Enter its network namespace.
+    Network,
     /// Bring up the loopback interface.
     Loopback,
     /// Allow every port to be bound.
@@ -60,6 +62,7 @@ impl fmt::Display for Step {
             Step::Session => "begin a session",
             Step::Descriptors => "put descriptors in order",
             Step::Proc => "mount /proc",
+            Step::Network => "enter the network namespace",
             Step::Loopback => "bring up the loopback interface",
             Step::Ports => "allow all ports to be bound",
             Step::Notify => "make the notify socket",

@@ -24,6 +24,7 @@ mod kernel;
 mod landlock;
 mod listening;
 mod mount;
+mod netns;
 mod own;
 pub mod process;
 mod program;
@@ -36,6 +37,7 @@ pub mod view;
 pub use error::{Error, Step};
 pub use init::{Status, decode_status};
 pub use listening::listening;
+pub use netns::warm;
 pub use spawning::{Input, Spawned, shed_bounding_set, spawn, spawn_as_child};
 pub use userns::enter_user_namespace;
 

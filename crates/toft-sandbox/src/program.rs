@@ -9,6 +9,7 @@ use crate::kernel::{self, CloneArgs, SignalsBlocked, Stack};
 use rustix::io::Errno;
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::Mutex;
 
 /// An argument of a call.
 #[derive(Clone, Copy)]
@@ -241,6 +242,43 @@ impl Drop for Shared {
     }
 }
 
+/// What a child runs on. One is kept for the next: making it costs more than a page of it does.
+struct Memory {
+    stack: Stack,
+    shared: Shared,
+}
+
+static SPARE: Mutex<Option<Memory>> = Mutex::new(None);
+
+impl Memory {
+    fn take() -> Result<Self, Errno> {
+        let spare = SPARE.lock().ok().and_then(|mut spare| spare.take());
+        match spare {
+            Some(memory) => Ok(memory),
+            None => Ok(Self {
+                stack: Stack::new()?,
+                shared: Shared::new()?,
+            }),
+        }
+    }
+
+    fn give_back(self) {
+        // SAFETY: the child has left; the report is this value's own.
+        unsafe {
+            self.shared.report.write_volatile(Report {
+                failed: 0,
+                errno: 0,
+            })
+        };
+        if let Ok(mut spare) = SPARE.lock() {
+            *spare = Some(self);
+        }
+    }
+}
+
+// SAFETY: the mappings are owned by the value and bound to no thread.
+unsafe impl Send for Memory {}
+
 struct Work {
     calls: *const Call,
     count: usize,
@@ -259,8 +297,8 @@ pub(crate) enum Failure {
 ///
 /// Returns once it has executed (or ended). `flags` are clone3(2)'s beside `CLONE_VFORK`.
 pub(crate) fn run(program: &Program, mut args: CloneArgs) -> Result<u32, Failure> {
-    let stack = Stack::new().map_err(Failure::Clone)?;
-    let shared = Shared::new().map_err(Failure::Clone)?;
+    let memory = Memory::take().map_err(Failure::Clone)?;
+    let (stack, shared) = (&memory.stack, &memory.shared);
     let work = Work {
         calls: program.calls.as_ptr(),
         count: program.calls.len(),
@@ -276,6 +314,7 @@ pub(crate) fn run(program: &Program, mut args: CloneArgs) -> Result<u32, Failure
     let pid = cloned.map_err(Failure::Clone)?;
     // SAFETY: the child has executed or ended; its write, if any, came before.
     let report = unsafe { shared.report.read_volatile() };
+    memory.give_back();
     match report.failed {
         0 => Ok(pid),
         n => {

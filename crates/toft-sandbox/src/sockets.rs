@@ -37,7 +37,7 @@ pub fn blank_tcp(netns: BorrowedFd<'_>, count: u32) -> Result<Vec<OwnedFd>, Erro
         let option = args![slot, libc::IPPROTO_TCP, libc::TCP_NODELAY, one, 4usize];
         p.call(Step::Loopback, libc::SYS_setsockopt, option);
     }
-    run(p, &places)
+    run(p, &places, 0)
 }
 
 /// Makes the receiving end of a notify socket inside (datagrams, not blocking), as a start with
@@ -55,7 +55,7 @@ pub fn notify(netns: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
     .store(slot);
     let (address, length) = crate::child::notify_address(&mut p);
     p.call(Step::Notify, libc::SYS_bind, args![slot, address, length]);
-    run(p, &[place])?
+    run(p, &[place], 0)?
         .pop()
         .ok_or(Error::Spec("no socket was made".to_owned()))
 }
@@ -70,13 +70,18 @@ fn enter(netns: BorrowedFd<'_>) -> Program {
     p
 }
 
-/// Runs the child and takes what it left in `places`, which lie in the program's memory.
-fn run(mut program: Program, places: &[*mut i32]) -> Result<Vec<OwnedFd>, Error> {
+/// Runs a child that shares this process' descriptors, with `new` namespaces of its own, and takes
+/// what it left in `places`, which lie in the program's memory.
+pub(crate) fn run(
+    mut program: Program,
+    places: &[*mut i32],
+    new: u64,
+) -> Result<Vec<OwnedFd>, Error> {
     program.call(Step::Execute, libc::SYS_exit, args![0usize]);
     let mut pidfd = -1i32;
     let shared = libc::CLONE_VM | libc::CLONE_FILES | libc::CLONE_PIDFD;
     let args = CloneArgs {
-        flags: shared as u64 | CLONE_CLEAR_SIGHAND,
+        flags: shared as u64 | CLONE_CLEAR_SIGHAND | new,
         pidfd: &raw mut pidfd as u64,
         ..CloneArgs::default()
     };

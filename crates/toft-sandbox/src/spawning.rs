@@ -5,7 +5,7 @@ use crate::error::{Error, Step};
 use crate::kernel::{CloneArgs, checked};
 use crate::program::{self, Failure};
 use crate::userns::CLONE_CLEAR_SIGHAND;
-use crate::{cgroup, init, landlock, own, process};
+use crate::{cgroup, init, landlock, netns, own, process, sockets};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType,
@@ -95,6 +95,11 @@ fn start(input: &Input<'_>, for_parent: bool) -> Result<Spawned, Error> {
         what: "make a socket pair",
         errno,
     })?;
+    let spare = if host { None } else { netns::take() };
+    let made_before = match &spare {
+        Some(netns) if spec.instance.notify => Some(sockets::notify(netns.as_fd())?),
+        _ => None,
+    };
     let cgroup = input
         .cgroups
         .create(&spec.cgroup, &spec.instance.sandbox.limits)?;
@@ -105,17 +110,27 @@ fn start(input: &Input<'_>, for_parent: bool) -> Result<Spawned, Error> {
         abi,
         init: init_file()?,
         handover: theirs.as_fd(),
+        netns: spare.as_ref().map(AsFd::as_fd),
         capabilities: bounding_set(input.mode),
     };
     let program = child::write(input, &prepared);
     let mut pidfd = -1i32;
-    let args = clone_args(input, for_parent, &cgroup, &mut pidfd);
+    let args = clone_args(
+        input,
+        for_parent,
+        &cgroup,
+        &mut pidfd,
+        !host && spare.is_none(),
+    );
     let result = program::run(&program, args);
     // SAFETY: when a child was made, the kernel wrote a new descriptor here, and nobody else has it.
     let pidfd = (pidfd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(pidfd) });
     match (result, pidfd) {
         (Ok(pid), Some(pidfd)) => {
-            let (netns, notify) = receive(&ours);
+            let (netns, notify) = match (spare, made_before) {
+                (Some(netns), notify) => (Some(netns), notify),
+                (None, _) => receive(&ours),
+            };
             let start_time = process::start_time(pid).unwrap_or(0);
             let budgets = input.cgroups.budgets(&spec.instance.sandbox.limits);
             Ok(Spawned {
@@ -181,11 +196,12 @@ fn clone_args(
     for_parent: bool,
     cgroup: &cgroup::Cgroup,
     pidfd: &mut i32,
+    own_network: bool,
 ) -> CloneArgs {
     let namespaces =
         libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
     let mut flags = (namespaces | libc::CLONE_PIDFD) as u64 | CLONE_CLEAR_SIGHAND;
-    if input.spec.instance.sandbox.network == Network::Doors {
+    if own_network {
         flags |= libc::CLONE_NEWNET as u64;
     }
     if input.mode == Mode::Root {

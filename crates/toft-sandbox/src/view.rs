@@ -35,7 +35,7 @@ use toft_model::machine::is_plain;
 use toft_model::sandbox::{Mode, Mount, Source};
 
 /// Writable mounts that one view may have: each costs a Landlock rule at every start.
-pub const WRITABLE_MAX: usize = 32;
+pub const WRITABLE_MAX: usize = 16;
 
 /// Device nodes that every instance has.
 pub(crate) const NODES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
