@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use toft_agent::resolve::local_host;
 use toft_api::{AppOrder, Client, ClientError, Events, LogLine, RunOrder};
 use toft_model::InstanceId;
+use toft_model::code::Code;
 use toft_model::event::{Event, What};
 use toft_model::frame::{Flags, Frame, Head, Stream};
 use toft_model::message::ToUp;
@@ -416,7 +417,10 @@ impl Up {
                     self.screen.step(
                         Ink::Bad,
                         "kept",
-                        &format!("the one before goes on serving ({reason})"),
+                        &format!(
+                            "the one before goes on serving ({reason}; {})",
+                            Code::GIVEN_UP
+                        ),
                     );
                 } else {
                     self.keeps();

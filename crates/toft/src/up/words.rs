@@ -294,3 +294,7 @@ pub(crate) fn duration_words(span: std::time::Duration) -> String {
         format!("{}.{} s", ms / 1000, ms % 1000 / 100)
     }
 }
+
+#[cfg(test)]
+#[path = "words_tests.rs"]
+mod tests;
