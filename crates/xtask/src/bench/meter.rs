@@ -17,6 +17,16 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
+/// Puts this process, and all that it starts, before all other work of the machine.
+pub(crate) fn before_all_others() -> Result<(), std::io::Error> {
+    let priority = libc::sched_param { sched_priority: 10 };
+    // SAFETY: reads one struct, which lives until the call returns.
+    match unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const priority) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
 /// A cgroup that this process, or a thread of it, goes into; removed when dropped.
 #[derive(Debug)]
 struct Group {

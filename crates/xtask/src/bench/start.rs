@@ -1,7 +1,8 @@
 //! A sandboxed start, from the order to the last trace of it: own mounts, process tree and network.
 //!
 //! The same program, `/bin/true`, and the same files on every side; on ours also a user of its own,
-//! Landlock, seccomp, cgroups with limits, and the sweep after its end. Sides take turns.
+//! Landlock, seccomp, cgroups with limits, and the sweep after its end. Sides take turns, and all of them come
+//! before other work on the machine (SCHED_FIFO): on a busy one a wake-up costs more than a start.
 
 use super::meter::{self, Processor};
 use super::peers::{self, Bundle, Shown};
@@ -49,6 +50,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     let rounds = super::number(arguments, "--rounds", 200)?;
     let toft = built::toft(Profile::Release)?;
     let shown = Shown::of_machine();
+    if let Err(errno) = meter::before_all_others() {
+        say(&format!(
+            "this is not measured before all other work of the machine: {errno}"
+        ));
+    }
     let meter = Processor::new()?;
     let mut spawner = Spawner::start(&toft, &shown, PROGRAM)?;
     let dir = std::env::temp_dir().join(format!("toft-bench-{}", std::process::id()));
