@@ -62,6 +62,8 @@ pub fn run(link: OwnedFd) -> Result<(), Error> {
     lower_open_files(order.open_files);
     cgroup::sweep_stale();
     let tree = Tree::detect(&order.cgroup);
+    // Nothing is executed here but instances. Where it cannot be done, each start does it itself.
+    let _ = toft_sandbox::shed_bounding_set();
     // Limits of the whole are a budget: where they cannot be set they are best effort.
     let _ = tree.limit(&order.limits);
     let views = BTreeMap::new();
@@ -131,7 +133,11 @@ impl Spawner {
         loop {
             match self.port.link.recv::<ToSpawner>() {
                 Ok(Some((message, fds))) => self.message(message, fds),
-                Ok(None) => return Ok(true),
+                Ok(None) => {
+                    // Nothing else to do: the next start finds its network made.
+                    toft_sandbox::warm();
+                    return Ok(true);
+                }
                 Err(LinkError::Closed) => return Ok(false),
                 Err(LinkError::Decode(_)) => {}
                 Err(other) => return Err(Error::Link(other)),
