@@ -135,6 +135,15 @@ impl Tree {
         }
     }
 
+    /// A group of version 2 that was made for us, with the controllers that it hands down.
+    pub fn at(folder: PathBuf) -> Tree {
+        let controllers = v2::hand_down(&folder);
+        Tree::V2(V2 {
+            folder,
+            controllers,
+        })
+    }
+
     /// Bounds of the whole: every instance of this keeper together.
     pub fn limit(&self, limits: &Limits) -> Result<(), Error> {
         match self {

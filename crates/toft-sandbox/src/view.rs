@@ -13,6 +13,7 @@
 //! over the root and entered with `chroot`, with the machine's mounts unreachable below it.
 
 use crate::error::Error;
+use crate::kernel::checked;
 use crate::mount::{self, NODEV, NOEXEC, NOSUID, RDONLY};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode as FileMode, OFlags};
@@ -28,7 +29,7 @@ use rustix::net::{
 use rustix::process::{Pid, Signal, WaitOptions};
 use std::io::{IoSlice, IoSliceMut, Write as _};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use toft_model::machine::is_plain;
@@ -75,7 +76,9 @@ pub fn start(view: &[Mount], mode: Mode) -> Result<Pending, Error> {
             Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::AGAIN),
         )),
         0 => {
-            drop(socket);
+            std::mem::forget(socket);
+            // What hangs in here may not keep open what its caller has.
+            close_all_but(&theirs);
             answer(&theirs, build(&view));
             // SAFETY: the forked child may not run its parent's exit handlers.
             unsafe { libc::_exit(0) }
@@ -85,6 +88,18 @@ pub fn start(view: &[Mount], mode: Mode) -> Result<Pending, Error> {
             builder: Pid::from_raw(pid),
             view,
         }),
+    }
+}
+
+/// In the forked builder, whose copies of the caller's descriptors nobody uses any more.
+fn close_all_but(kept: &OwnedFd) {
+    let kept = kept.as_raw_fd() as usize;
+    for (first, last) in [(3, kept - 1), (kept + 1, u32::MAX as usize)] {
+        if first <= last {
+            // SAFETY: a call with numbers alone; no value of this process is dropped afterwards
+            // that owns one of them, since it ends in _exit.
+            let _ = unsafe { checked(libc::SYS_close_range, [first, last, 0, 0, 0, 0]) };
+        }
     }
 }
 

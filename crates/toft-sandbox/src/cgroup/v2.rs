@@ -34,7 +34,7 @@ pub(super) fn make(own: &Path, name: &str) -> Result<V2, String> {
 }
 
 /// Enables what can be enabled for groups below; gives what is.
-fn hand_down(folder: &Path) -> Vec<String> {
+pub(super) fn hand_down(folder: &Path) -> Vec<String> {
     let control = folder.join("cgroup.subtree_control");
     for controller in CONTROLLERS {
         let _ = std::fs::write(&control, format!("+{controller}"));

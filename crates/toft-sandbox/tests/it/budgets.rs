@@ -124,6 +124,50 @@ fn without_groups_each_process_has_limits() {
     assert!((15..20).contains(&children(&went)), "{}", went.said);
 }
 
+/// Where version 2 is mounted.
+fn second_version() -> Option<std::path::PathBuf> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    let line = mounts
+        .lines()
+        .find(|line| line.split(' ').nth(2) == Some("cgroup2"))?;
+    Some(line.split(' ').nth(1)?.into())
+}
+
+#[test]
+fn an_instance_begins_in_its_group_of_version_two() {
+    if !help::walls() || !help::root() {
+        return;
+    }
+    let Some(top) = second_version() else {
+        eprintln!("SKIPPED: no cgroup tree of version 2 is mounted");
+        return;
+    };
+    let folder = top.join(format!("{}-two", parent_name(std::process::id()).unwrap()));
+    if let Err(error) = std::fs::create_dir(&folder) {
+        eprintln!("SKIPPED: no group of version 2 may be made: {error}");
+        return;
+    }
+    let groups = Groups(Tree::at(folder.clone()));
+    let command = spec(&[
+        "sh",
+        "-c",
+        "cat /proc/self/cgroup; sleep 1000 & echo up; wait",
+    ]);
+    let instance = start(&command, &view_of(&help::base_view()), &groups.0).unwrap();
+    let said = instance.wait_for("up");
+    assert!(
+        said.contains("0::/\n"),
+        "its own group is the root that it sees: {said}"
+    );
+    let inside = std::fs::read_to_string(folder.join("one/cgroup.procs")).unwrap();
+    assert_eq!(inside.lines().count(), 3, "init, the shell and the sleeper");
+    groups.0.sweep("one");
+    assert_eq!(instance.wait().status, None, "it was killed with its group");
+    assert!(!folder.join("one").exists());
+    drop(groups);
+    assert!(!folder.exists());
+}
+
 #[test]
 fn open_files_have_a_limit() {
     if !help::walls() {

@@ -17,6 +17,8 @@ fn part() {
         Ok("serve") => serve(80),
         Ok("notify") => notify(),
         Ok("calls") => calls(),
+        #[cfg(target_arch = "x86_64")]
+        Ok("foreign") => foreign(),
         Ok("eat") => eat(),
         Ok("fork") => fork(),
         _ => {}
@@ -95,6 +97,15 @@ fn calls() {
         .unwrap()
         .send_to(b"x", "192.0.2.1:53");
     println!("far {}", far.unwrap_err().raw_os_error().unwrap());
+}
+
+/// Asks for its process id as a program of 32 bits does.
+#[cfg(target_arch = "x86_64")]
+fn foreign() {
+    let pid: u32;
+    // SAFETY: the call has no arguments and changes its result's register alone.
+    unsafe { std::arch::asm!("int 0x80", inlateout("eax") 20 => pid) };
+    println!("process {pid}");
 }
 
 /// Takes memory until there is none.

@@ -99,12 +99,28 @@ fn the_kernel_behind_it_is_walled_off() {
 }
 
 #[test]
-fn a_program_of_another_architecture_is_killed() {
+fn what_can_be_written_cannot_be_run() {
     if !help::walls() {
         return;
     }
-    // int 0x80 with the number of getpid, in a program that the shell writes: it cannot even be
-    // executed, since nothing that may be written may be run.
     let went = shell("cp /usr/bin/true /tmp/true && /tmp/true; echo $?");
     assert!(went.said.ends_with("126\n"), "{}", went.said);
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_call_of_another_architecture_is_the_end() {
+    if !help::walls() {
+        return;
+    }
+    let went = start(&part("foreign"), &part_view(), &no_cgroups())
+        .unwrap()
+        .wait();
+    let killed = toft_model::instance::End::Signal(libc::SIGSYS);
+    assert_eq!(
+        went.status,
+        Some(toft_sandbox::Status::Ended(killed)),
+        "{}",
+        went.said
+    );
 }
