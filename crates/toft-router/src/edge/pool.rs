@@ -28,6 +28,8 @@ pub(super) struct Pool {
     /// A connection that rested longer may be closed by the program at any moment: not for requests
     /// that cannot be sent twice.
     pub(super) rest_max: Duration,
+    /// With so many requests under way no new connection is made: the program's queue was full.
+    pub(super) busy_max: usize,
     /// It refused; others are better until then.
     pub(super) refused_until: Option<Instant>,
 }
@@ -45,6 +47,7 @@ impl Pool {
             listed: true,
             gone: false,
             rest_max: UNREPEATABLE_REST_MAX,
+            busy_max: usize::MAX,
             refused_until: None,
         }
     }
@@ -54,15 +57,33 @@ impl Pool {
         self.listed && !self.gone
     }
 
+    /// Whether another connection may be made.
+    pub(super) fn may_connect(&self) -> bool {
+        self.busy < self.busy_max
+    }
+
+    /// Its queue was full with all but `unsent` of its requests taken: others wait here, in order,
+    /// rather than there by chance.
+    pub(super) fn was_full(&mut self, unsent: usize) {
+        self.busy_max = self.busy_max.min(self.busy.saturating_sub(unsent)).max(1);
+    }
+
+    /// A moment passed: more is tried again. What was true of a full queue is soon true no longer.
+    pub(super) fn try_more(&mut self) {
+        self.busy_max = self.busy_max.saturating_mul(2);
+    }
+
     /// How many sockets to ask for now, with `room` left in the thread's budget.
     pub(super) fn shortage(&self, room: usize) -> usize {
         if !self.is_open() {
             return 0;
         }
-        let wanted = self
-            .waiting
-            .len()
-            .max(SOCKETS_WARM.saturating_sub(self.blank.len()));
+        let waiting = if self.may_connect() {
+            self.waiting.len()
+        } else {
+            0
+        };
+        let wanted = waiting.max(SOCKETS_WARM.saturating_sub(self.blank.len()));
         let missing = wanted.saturating_sub(self.asked + self.blank.len());
         if missing == 0 {
             return 0;
@@ -123,5 +144,26 @@ mod tests {
         assert_eq!(pool.shortage(100), 64);
         pool.listed = false;
         assert_eq!(pool.shortage(100), 0);
+    }
+
+    #[test]
+    fn a_full_queue_holds_new_connections_back_for_a_moment() {
+        let mut pool = pool();
+        pool.busy = 9;
+        assert!(pool.may_connect());
+        pool.was_full(3);
+        assert!(!pool.may_connect());
+        pool.busy = 5;
+        assert!(pool.may_connect());
+        pool.busy = 9;
+        pool.try_more();
+        assert!(pool.may_connect());
+        pool.was_full(9);
+        assert_eq!(
+            pool.busy_max, 1,
+            "one at least, else nothing would ever move"
+        );
+        (0..70).for_each(|_| pool.try_more());
+        assert_eq!(pool.busy_max, usize::MAX);
     }
 }

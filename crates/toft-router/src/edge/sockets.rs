@@ -103,7 +103,11 @@ impl Worker {
             self.recycle(key);
         }
         let room = self.room();
-        let Some(pool) = self.pools.get_mut(pool_key) else {
+        let Some(pool) = self
+            .pools
+            .get_mut(pool_key)
+            .filter(|pool| pool.may_connect())
+        else {
             return Acquired::None;
         };
         let key = match pool.blank.pop() {
@@ -200,17 +204,15 @@ impl Worker {
         else {
             return;
         };
-        let port = self
-            .pools
-            .get(back.pool)
-            .map_or(0, |pool| pool.backend.port);
+        let pool_key = back.pool;
+        let port = self.pools.get(pool_key).map_or(0, |pool| pool.backend.port);
         let begun = net::disconnect(&back.fd)
             .and_then(|()| net::connect(&back.fd, port))
             .and_then(|()| back.out.flush(&back.fd));
         front.connect_pause = (front.connect_pause * 2).min(CONNECT_PAUSE_MAX);
         let mut span = front.connect_pause;
         match begun {
-            Ok(0) => {}
+            Ok(0) => self.queue_was_full(pool_key),
             Ok(_) => {
                 back.sent = true;
                 span = IDLE_TIME;
@@ -222,6 +224,15 @@ impl Worker {
             }
         }
         self.set_deadline(key, self.now + span);
+    }
+
+    fn queue_was_full(&mut self, pool_key: Key) {
+        let untaken =
+            |back: &Back| back.pool == pool_key && matches!(back.duty, Duty::Busy(_)) && !back.sent;
+        let untaken = self.backs.iter().filter(|(_, back)| untaken(back)).count();
+        if let Some(pool) = self.pools.get_mut(pool_key) {
+            pool.was_full(untaken);
+        }
     }
 
     fn try_failed(&mut self, key: Key, pool: Key) {
@@ -358,7 +369,7 @@ impl Worker {
                 let Some(pool) = self.pools.get_mut(pool_key) else {
                     break;
                 };
-                if pool.blank.is_empty() && pool.resting.is_empty() {
+                if pool.resting.is_empty() && (pool.blank.is_empty() || !pool.may_connect()) {
                     break;
                 }
                 let Some(key) = pool.waiting.pop_front() else {
@@ -518,6 +529,10 @@ impl Worker {
             let surplus = pool.blank.len().saturating_sub(SOCKETS_WARM).div_ceil(8);
             let surplus: Vec<Key> = (0..surplus).filter_map(|_| pool.blank.pop()).collect();
             surplus.into_iter().for_each(|key| self.drop_socket(key));
+            if let Some(pool) = self.pools.get_mut(pool_key) {
+                pool.try_more();
+            }
+            self.wake_waiting(pool_key);
             // The keeper may have had none when it was asked.
             if self
                 .pools
