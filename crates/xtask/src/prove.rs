@@ -3,14 +3,58 @@
 use crate::say::say;
 use crate::{Entry, dispatch};
 
-const ENTRIES: &[Entry] = &[Entry {
-    name: "mutants",
-    about: "[SEED [NUMBER]] mutants of app files are refused with a place, or the change is shown",
-    run: mutants,
-}];
+const ENTRIES: &[Entry] = &[
+    Entry {
+        name: "first-minute",
+        about: "mutants, hostile probes, the whole product's tests and saves under load, as root and as a plain user",
+        run: first_minute,
+    },
+    Entry {
+        name: "mutants",
+        about: "[SEED [NUMBER]] mutants of app files are refused with a place, or the change is shown",
+        run: mutants,
+    },
+];
 
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<bool> {
     dispatch("prove", ENTRIES, arguments)
+}
+
+type Part = fn(&[String]) -> anyhow::Result<bool>;
+
+/// From a folder to a served, locked-in app: everything that is shown of it, one after the other.
+fn first_minute(_arguments: &[String]) -> anyhow::Result<bool> {
+    let parts: [(&str, Part); 4] = [
+        ("app files", mutants),
+        ("hostile probes", crate::probe::run),
+        ("the whole product", whole_product),
+        ("saves under load", |_| {
+            crate::bench::run(&["save".to_owned()])
+        }),
+    ];
+    let mut good = true;
+    for (name, part) in parts {
+        say(&format!("== {name}"));
+        good &= part(&[])?;
+    }
+    Ok(good)
+}
+
+/// The tests that drive the real binary, as root and as a plain user.
+fn whole_product(_arguments: &[String]) -> anyhow::Result<bool> {
+    let status = std::process::Command::new(env!("CARGO"))
+        .args([
+            "test",
+            "--package",
+            "toft",
+            "--test",
+            "it",
+            "--",
+            "--test-threads=1",
+        ])
+        .current_dir(crate::tree::root()?)
+        .status()?;
+    Ok(status.success())
 }
 
 /// Whether no change to an app file was ignored.

@@ -22,7 +22,6 @@ fn save_under_load(
     for edit in 1..=EDITS {
         let word = format!("edition-{edit}");
         let sent = load.sent();
-        let sent = load.sent();
         world.save(file, &text(&word))?;
         wait::until(BUILT, &format!("{word} at {url}"), || {
             let page = client.get("/").ok();
