@@ -41,6 +41,11 @@ pub(crate) struct Live {
 }
 
 impl Record {
+    /// Whether a release was promoted and edge serves it.
+    pub(crate) fn serves(&self) -> bool {
+        self.plan.current.is_some() && self.to_announce.is_none()
+    }
+
     /// Takes an order as the next release and returns its number.
     pub(crate) fn order(&mut self, order: AppOrder) -> u64 {
         self.newest += 1;

@@ -38,6 +38,10 @@ pub(crate) struct Server {
     live: BTreeMap<InstanceId, Live>,
     runs: BTreeSet<InstanceId>,
     runs_made: u64,
+    /// No new instance has a generation up to this one.
+    floor: u64,
+    /// What runs by the orders of a server before this one.
+    inherited: BTreeSet<InstanceId>,
     probes: BTreeMap<InstanceId, Probe>,
     table: Table,
     serving: u64,
@@ -65,6 +69,8 @@ pub(crate) async fn serve(
         live: BTreeMap::new(),
         runs: BTreeSet::new(),
         runs_made: 0,
+        floor: 0,
+        inherited: BTreeSet::new(),
         probes: BTreeMap::new(),
         table: Table::default(),
         serving: 0,
@@ -116,11 +122,9 @@ impl Server {
 
     fn heard_keeper(&mut self, message: KeeperToServer, mut fds: Vec<std::os::fd::OwnedFd>) {
         match message {
-            KeeperToServer::Hello { running, .. } => {
-                for instance in running {
-                    self.started(&instance);
-                }
-            }
+            KeeperToServer::Hello {
+                running, newest, ..
+            } => self.found(&running, newest),
             KeeperToServer::Started(running) => self.started(&running),
             KeeperToServer::Refused(id, refusal) => self.refused(&id, refusal),
             KeeperToServer::Exited(id, outcome) => self.exited(&id, outcome),
@@ -130,6 +134,29 @@ impl Server {
                 Some(Err(error)) => tracing::error!(%error, "a link cannot be watched"),
                 None => tracing::error!("a link came without its socket"),
             },
+        }
+    }
+
+    /// What runs already was ordered by a server before this one. It goes on until the apps, which
+    /// their owner orders again, serve anew.
+    fn found(&mut self, running: &[Running], newest: Generation) {
+        self.floor = newest.0;
+        self.runs_made = self.runs_made.max(newest.0);
+        self.inherited
+            .extend(running.iter().map(|instance| instance.id.clone()));
+    }
+
+    /// An app serves: what an earlier server had started of it is not needed any more.
+    fn stop_inherited(&mut self) {
+        let served: Vec<InstanceId> = self
+            .inherited
+            .iter()
+            .filter(|id| self.apps.get(&id.app).is_some_and(Record::serves))
+            .cloned()
+            .collect();
+        for id in served {
+            self.inherited.remove(&id);
+            self.keeper(&ServerToKeeper::Stop(id));
         }
     }
 
@@ -159,6 +186,7 @@ impl Server {
             EdgeToServer::Serving { revision } => {
                 self.serving = revision;
                 record::announce(&mut self.apps, revision, &self.events, Clock::wall());
+                self.stop_inherited();
             }
             EdgeToServer::Drained(id) => self.see(&id, Seen::Drained),
         }
@@ -291,6 +319,7 @@ impl Server {
     }
 
     fn exited(&mut self, id: &InstanceId, outcome: Outcome) {
+        self.inherited.remove(id);
         let last = self.logs.last(id, LAST_LINES);
         let lived = u64::try_from(outcome.lived.as_millis()).unwrap_or(u64::MAX);
         let words = outcome.end.to_string();
@@ -410,7 +439,9 @@ impl Server {
 
     fn release(&mut self, order: AppOrder) -> u64 {
         let app = order.app.clone();
-        let release = self.apps.entry(app.clone()).or_default().order(order);
+        let record = self.apps.entry(app.clone()).or_default();
+        record.plan.floor = self.floor;
+        let release = record.order(order);
         self.event(&app, What::Released { release });
         release
     }
@@ -536,8 +567,8 @@ impl Server {
     fn publish(&mut self, promoted: &[(AppName, u64)]) {
         let mut table = record::table(&self.apps);
         table.revision = self.table.revision;
-        if table != self.table {
-            table.revision += 1;
+        if table != self.table && !self.holds_back(&table) {
+            table.revision = table.revision.max(self.serving) + 1;
             self.table = table;
             self.tell_edge();
         }
@@ -547,9 +578,20 @@ impl Server {
             }
         }
         record::announce(&mut self.apps, self.serving, &self.events, Clock::wall());
+        self.stop_inherited();
+    }
+
+    /// As long as nothing that this server started is ready, edge goes on with the table of the
+    /// server before: by that one it serves.
+    fn holds_back(&self, table: &Table) -> bool {
+        let ready = table.upstreams.iter().any(|door| !door.ready.is_empty());
+        self.table.revision == 0 && !self.inherited.is_empty() && !ready
     }
 
     fn tell_edge(&mut self) {
+        if self.holds_back(&self.table) {
+            return;
+        }
         tell(
             &mut self.edge,
             &ServerToEdge::Table(self.table.clone()),

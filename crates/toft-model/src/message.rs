@@ -4,7 +4,7 @@
 //! `toft_link::PACKET_BYTES_MAX` bytes, with the descriptors that the message names. The keeper
 //! reads each one as if its sender had been taken over.
 
-use crate::id::InstanceId;
+use crate::id::{Generation, InstanceId};
 use crate::instance::{InstanceSpec, Listening, LogSpec, Outcome, Refusal, Running};
 use crate::machine::{Bounds, OuterListener};
 use crate::sandbox::{Limits, Mode, Mount};
@@ -100,6 +100,9 @@ pub enum KeeperToServer {
     Hello {
         /// Instances, without the roles.
         running: Vec<Running>,
+        /// The newest generation that any instance had in this keeper's life: what is ordered from
+        /// now on needs newer ones.
+        newest: Generation,
         /// Which rights there are.
         mode: Mode,
     },

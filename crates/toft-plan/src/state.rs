@@ -103,6 +103,9 @@ pub struct App {
     pub crashes: BTreeMap<Slot, Crash>,
     /// The newest generation given to each place.
     pub generations: BTreeMap<Slot, u64>,
+    /// A generation that every new one is above, whatever its place: those before it were given by
+    /// somebody who is gone.
+    pub floor: u64,
 }
 
 /// What was seen of an instance.
@@ -297,6 +300,7 @@ impl App {
 
     /// The next generation of a place.
     pub(crate) fn next_generation(&self, slot: &Slot) -> Generation {
-        Generation(self.generations.get(slot).copied().unwrap_or(0) + 1)
+        let known = self.generations.get(slot).copied().unwrap_or(0);
+        Generation(known.max(self.floor) + 1)
     }
 }

@@ -1,8 +1,9 @@
 //! Releases from the order to the announcement, and what happens when they fail.
 
 use crate::stage::{Stage, shop};
+use toft_model::Generation;
 use toft_model::event::What;
-use toft_model::instance::End;
+use toft_model::instance::{End, Running};
 use toft_model::message::ServerToKeeper;
 use toft_model::table::Verdict;
 
@@ -47,6 +48,27 @@ async fn a_release_is_announced_once_edge_serves_it_and_the_old_one_leaves_after
     let status = stage.client.status().await.unwrap();
     assert_eq!(status.apps[0].release, Some(2));
     assert_eq!(status.apps[0].instances.len(), 1);
+}
+
+#[tokio::test]
+async fn a_new_server_lets_the_old_ones_serve_until_its_own_do() {
+    let mut old = shop(1).processes.remove(0).template.id;
+    old.generation = Generation(4);
+    let running = Running {
+        id: old.clone(),
+        pid: 7,
+        start_time: 1,
+        budgets: vec![],
+    };
+    let mut stage = Stage::after(vec![running], 9).await;
+    stage.client.release(&shop(1)).await.unwrap();
+    let first = stage.start_next();
+    assert_eq!(first.id.generation.0, 10);
+    stage.probe_finds(&first.id, Verdict::Ready);
+    // The first table that edge hears of has somebody in it.
+    assert_eq!(stage.table().upstreams[0].ready[0].instance, first.id);
+    assert_eq!(stage.event(serving).await, 1);
+    assert_eq!(stage.order(), ServerToKeeper::Stop(old));
 }
 
 #[tokio::test]

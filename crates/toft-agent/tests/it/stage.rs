@@ -30,6 +30,13 @@ pub(crate) struct Stage {
 impl Stage {
     /// Starts the role on a thread of its own; it ends when the keeper's link does.
     pub(crate) async fn new() -> Self {
+        let mut stage = Self::after(vec![], 0).await;
+        assert_eq!(stage.table(), Table::default());
+        stage
+    }
+
+    /// The same, where a server before this one had started these, and generations up to `newest`.
+    pub(crate) async fn after(running: Vec<Running>, newest: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("api.sock");
         let listener = UnixListener::bind(&socket).unwrap();
@@ -41,7 +48,8 @@ impl Stage {
         keeper
             .send(
                 &KeeperToServer::Hello {
-                    running: vec![],
+                    running,
+                    newest: toft_model::Generation(newest),
                     mode,
                 },
                 vec![],
@@ -51,16 +59,14 @@ impl Stage {
         let doors = link(&mut keeper, Role::Doors);
         let client = Client::new(&socket);
         let events = client.events(0).await.unwrap();
-        let mut stage = Self {
+        Self {
             keeper,
             edge,
             doors,
             client,
             events,
             _folder: folder,
-        };
-        assert_eq!(stage.table(), Table::default());
-        stage
+        }
     }
 
     /// The next order to the keeper.

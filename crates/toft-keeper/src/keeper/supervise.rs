@@ -9,6 +9,7 @@ use crate::poll::Port;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 use toft_link::LinkError;
+use toft_model::Generation;
 use toft_model::instance::{Outcome, Refusal, Running};
 use toft_model::message::{KeeperToRouter, KeeperToServer, Role, ToLogger, ToSpawner, ToUp};
 
@@ -147,7 +148,8 @@ impl Keeper {
         let mut running: Vec<Running> = lives.map(|life| life.running.clone()).collect();
         let more = running.split_off(running.len().min(HELLO_MAX));
         let mode = self.mode;
-        self.tell_server(&KeeperToServer::Hello { running, mode }, vec![]);
+        let newest = self.newest.values().max().copied().unwrap_or(Generation(0));
+        self.tell_server(&KeeperToServer::Hello { running, newest, mode }, vec![]);
         for one in more {
             self.tell_server(&KeeperToServer::Started(one), vec![]);
         }
