@@ -8,6 +8,7 @@ mod accept;
 mod client;
 mod connection;
 mod control;
+mod dispatch;
 mod drain;
 mod held;
 mod mail;
