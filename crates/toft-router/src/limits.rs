@@ -41,7 +41,7 @@ pub const TUNNEL_IDLE_TIME: Duration = Duration::from_secs(3600);
 pub const CONNECT_TIME: Duration = Duration::from_secs(10);
 /// First pause before a connection that was not taken is tried anew; each next one is twice as long. A program whose
 /// queue is full drops it, and the kernel would try again only after 1, 3 and 7 s.
-pub const CONNECT_PAUSE_MIN: Duration = Duration::from_millis(20);
+pub const CONNECT_PAUSE_MIN: Duration = Duration::from_millis(50);
 /// The longest pause.
 pub const CONNECT_PAUSE_MAX: Duration = Duration::from_millis(250);
 /// How long a connection is read and thrown away after an early answer, so that the answer arrives.

@@ -201,9 +201,12 @@ impl Worker {
         };
         let pool_key = back.pool;
         let port = self.pools.get(pool_key).map_or(0, |pool| pool.backend.port);
-        let begun = net::disconnect(&back.fd)
-            .and_then(|()| net::connect(&back.fd, port))
-            .and_then(|()| back.out.flush(&back.fd));
+        // It may have been made while nobody looked.
+        let begun = match net::is_connected(&back.fd) {
+            Ok(true) => Ok(()),
+            _ => net::disconnect(&back.fd).and_then(|()| net::connect(&back.fd, port)),
+        };
+        let begun = begun.and_then(|()| back.out.flush(&back.fd));
         front.connect_pause = (front.connect_pause * 2).min(CONNECT_PAUSE_MAX);
         let mut span = front.connect_pause;
         match begun {

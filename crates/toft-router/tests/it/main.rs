@@ -17,4 +17,5 @@ mod keeper;
 mod namespace;
 mod stream;
 mod swap;
+mod tunnel;
 mod world;
