@@ -7,6 +7,7 @@
 mod api;
 mod clock;
 mod events;
+mod inherited;
 mod links;
 mod logs;
 mod pollable;

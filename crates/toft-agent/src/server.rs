@@ -4,6 +4,7 @@ use crate::Error;
 use crate::api::{self, Question};
 use crate::clock::Clock;
 use crate::events::EventLog;
+use crate::inherited::Inherited;
 use crate::links::{AsyncLink, recv_from};
 use crate::logs::Logs;
 use crate::record::{self, Live, Record};
@@ -38,10 +39,8 @@ pub(crate) struct Server {
     live: BTreeMap<InstanceId, Live>,
     runs: BTreeSet<InstanceId>,
     runs_made: u64,
-    /// No new instance has a generation up to this one.
-    floor: u64,
     /// What runs by the orders of a server before this one.
-    inherited: BTreeSet<InstanceId>,
+    inherited: Inherited,
     probes: BTreeMap<InstanceId, Probe>,
     table: Table,
     serving: u64,
@@ -69,8 +68,7 @@ pub(crate) async fn serve(
         live: BTreeMap::new(),
         runs: BTreeSet::new(),
         runs_made: 0,
-        floor: 0,
-        inherited: BTreeSet::new(),
+        inherited: Inherited::default(),
         probes: BTreeMap::new(),
         table: Table::default(),
         serving: 0,
@@ -124,7 +122,10 @@ impl Server {
         match message {
             KeeperToServer::Hello {
                 running, newest, ..
-            } => self.found(&running, newest),
+            } => {
+                self.inherited = Inherited::new(&running, newest);
+                self.runs_made = self.runs_made.max(newest.0);
+            }
             KeeperToServer::Started(running) => self.started(&running),
             KeeperToServer::Refused(id, refusal) => self.refused(&id, refusal),
             KeeperToServer::Exited(id, outcome) => self.exited(&id, outcome),
@@ -134,29 +135,6 @@ impl Server {
                 Some(Err(error)) => tracing::error!(%error, "a link cannot be watched"),
                 None => tracing::error!("a link came without its socket"),
             },
-        }
-    }
-
-    /// What runs already was ordered by a server before this one. It goes on until the apps, which
-    /// their owner orders again, serve anew.
-    fn found(&mut self, running: &[Running], newest: Generation) {
-        self.floor = newest.0;
-        self.runs_made = self.runs_made.max(newest.0);
-        self.inherited
-            .extend(running.iter().map(|instance| instance.id.clone()));
-    }
-
-    /// An app serves: what an earlier server had started of it is not needed any more.
-    fn stop_inherited(&mut self) {
-        let served: Vec<InstanceId> = self
-            .inherited
-            .iter()
-            .filter(|id| self.apps.get(&id.app).is_some_and(Record::serves))
-            .cloned()
-            .collect();
-        for id in served {
-            self.inherited.remove(&id);
-            self.keeper(&ServerToKeeper::Stop(id));
         }
     }
 
@@ -319,7 +297,7 @@ impl Server {
     }
 
     fn exited(&mut self, id: &InstanceId, outcome: Outcome) {
-        self.inherited.remove(id);
+        self.inherited.gone(id);
         let last = self.logs.last(id, LAST_LINES);
         let lived = u64::try_from(outcome.lived.as_millis()).unwrap_or(u64::MAX);
         let words = outcome.end.to_string();
@@ -440,7 +418,7 @@ impl Server {
     fn release(&mut self, order: AppOrder) -> u64 {
         let app = order.app.clone();
         let record = self.apps.entry(app.clone()).or_default();
-        record.plan.floor = self.floor;
+        record.plan.floor = self.inherited.floor();
         let release = record.order(order);
         self.event(&app, What::Released { release });
         release
@@ -567,7 +545,7 @@ impl Server {
     fn publish(&mut self, promoted: &[(AppName, u64)]) {
         let mut table = record::table(&self.apps);
         table.revision = self.table.revision;
-        if table != self.table && !self.holds_back(&table) {
+        if table != self.table && !self.inherited.holds_back(self.table.revision, &table) {
             table.revision = table.revision.max(self.serving) + 1;
             self.table = table;
             self.tell_edge();
@@ -581,15 +559,14 @@ impl Server {
         self.stop_inherited();
     }
 
-    /// As long as nothing that this server started is ready, edge goes on with the table of the
-    /// server before: by that one it serves.
-    fn holds_back(&self, table: &Table) -> bool {
-        let ready = table.upstreams.iter().any(|door| !door.ready.is_empty());
-        self.table.revision == 0 && !self.inherited.is_empty() && !ready
+    fn stop_inherited(&mut self) {
+        for id in self.inherited.take_served(&self.apps) {
+            self.keeper(&ServerToKeeper::Stop(id));
+        }
     }
 
     fn tell_edge(&mut self) {
-        if self.holds_back(&self.table) {
+        if self.inherited.holds_back(self.table.revision, &self.table) {
             return;
         }
         tell(

@@ -149,7 +149,14 @@ impl Keeper {
         let more = running.split_off(running.len().min(HELLO_MAX));
         let mode = self.mode;
         let newest = self.newest.values().max().copied().unwrap_or(Generation(0));
-        self.tell_server(&KeeperToServer::Hello { running, newest, mode }, vec![]);
+        self.tell_server(
+            &KeeperToServer::Hello {
+                running,
+                newest,
+                mode,
+            },
+            vec![],
+        );
         for one in more {
             self.tell_server(&KeeperToServer::Started(one), vec![]);
         }
