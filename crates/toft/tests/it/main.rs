@@ -6,5 +6,6 @@ mod copies;
 mod ends;
 mod guestbook;
 mod probes;
+mod roles;
 mod saves;
 mod world;
