@@ -281,13 +281,14 @@ impl Init {
     }
 
     fn answer(&self, token: u64, kind: i32, value: i32) {
-        const NOSIGNAL: usize = 0x4000;
+        // Never waits for a keeper that does not read: the program's own end comes first.
+        const FLAGS: usize = 0x4000 | 0x40; // MSG_NOSIGNAL | MSG_DONTWAIT
         if !self.control_open {
             return;
         }
         let record = [token as u32, (token >> 32) as u32, kind as u32, value as u32];
         // SAFETY: sixteen bytes, no address.
-        unsafe { call(kernel::SENDTO, [self.control, address(&record), 16, NOSIGNAL, 0, 0]) };
+        unsafe { call(kernel::SENDTO, [self.control, address(&record), 16, FLAGS, 0, 0]) };
     }
 }
 
