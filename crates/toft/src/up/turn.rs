@@ -98,6 +98,8 @@ pub(crate) struct Up {
     building: Option<Building>,
     ordered: Option<AppOrder>,
     served: bool,
+    /// The order was given again to a server that was started again.
+    again: bool,
     noted: BTreeSet<String>,
     /// Budgets that no cgroup holds here.
     weak: Vec<(String, Enforcer)>,
@@ -145,6 +147,7 @@ impl Up {
             building: None,
             ordered: None,
             served: false,
+            again: false,
             noted: BTreeSet::new(),
             weak: Vec::new(),
         })
@@ -217,6 +220,7 @@ impl Up {
             self.screen
                 .step(Ink::Faint, "note", "the server was started again");
             if let Some(order) = self.ordered.take() {
+                self.again = true;
                 self.release(order).await;
             }
             return Ok(());
