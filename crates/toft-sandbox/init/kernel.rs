@@ -8,6 +8,7 @@ mod number {
     pub(crate) const WRITE: usize = 1;
     pub(crate) const CLOSE: usize = 3;
     pub(crate) const SIGPROCMASK: usize = 14;
+    pub(crate) const MADVISE: usize = 28;
     pub(crate) const SENDTO: usize = 44;
     pub(crate) const RECVFROM: usize = 45;
     pub(crate) const CLONE: usize = 56;
@@ -28,6 +29,7 @@ mod number {
     pub(crate) const WRITE: usize = 64;
     pub(crate) const CLOSE: usize = 57;
     pub(crate) const SIGPROCMASK: usize = 135;
+    pub(crate) const MADVISE: usize = 233;
     pub(crate) const SENDTO: usize = 206;
     pub(crate) const RECVFROM: usize = 207;
     pub(crate) const CLONE: usize = 220;

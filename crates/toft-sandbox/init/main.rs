@@ -34,7 +34,7 @@ const STACK_BYTES: usize = 16 * 1024;
 const ENDED: i32 = 0;
 const NOT_RUN: i32 = 1;
 
-#[repr(C, align(16))]
+#[repr(C, align(4096))]
 struct Stack([u8; STACK_BYTES]);
 
 /// A command that runs beside the program.
@@ -260,6 +260,13 @@ impl Init {
             let stack = (&raw mut CHILD_STACK).cast::<u8>().add(STACK_BYTES);
             vfork(stack, become_program, (&raw mut order).cast())
         };
+        // The stack is used for a moment only: its pages go back.
+        const DONTNEED: usize = 4;
+        // SAFETY: the child has left it; whole pages of a static that holds nothing else.
+        unsafe {
+            let stack = &raw mut CHILD_STACK as usize;
+            call(kernel::MADVISE, [stack, STACK_BYTES, DONTNEED, 0, 0, 0]);
+        }
         if pid < 0 {
             return Err(-pid as i32);
         }
