@@ -371,16 +371,16 @@ fn execute(p: &mut Program, input: &Input<'_>, init: BorrowedFd<'_>) {
     fds.extend(input.extra.iter().map(OwnedFd::as_fd));
     fds.extend([input.status, input.control, init]);
     let count = fds.len();
-    // First out of the way: one may already stand in the place of another.
+    // First out of the way: one may already stand in the place of another. Not far: the kernel's
+    // table grows with the highest number, and init keeps it.
     let high: Vec<Slot> = fds
         .into_iter()
         .map(|fd| {
             let slot = p.slot();
-            let above = count.max(64);
             p.call(
                 Step::Descriptors,
                 libc::SYS_fcntl,
-                args![fd, libc::F_DUPFD_CLOEXEC, above],
+                args![fd, libc::F_DUPFD_CLOEXEC, count],
             )
             .store(slot);
             slot

@@ -4,6 +4,9 @@
 //! ([`cgroup`]), clones instances ([`spawn`]) and makes sockets inside their networks ([`sockets`]).
 //! Everything is synchronous; the caller is small and has one thread.
 //!
+//! A spawner calls [`shed_bounding_set`] once and [`warm`] whenever it waits: both make starts quicker
+//! and may be left out.
+//!
 //! Every wall stands or the start is refused. A budget is held by the best that the machine has,
 //! and [`Spawned::budgets`] says by what.
 //!
