@@ -294,6 +294,8 @@ fn each_stale(own: &Path, remove: impl Fn(&Path)) -> usize {
 /// Whether a group's name is a keeper's that does not run; `None`: it is no keeper's name.
 fn is_stale(name: &str) -> Option<bool> {
     let (pid, start) = name.strip_prefix(PREFIX)?.split_once('-')?;
+    // Something may follow, where one process has several parents.
+    let start = start.split('-').next()?;
     let (pid, start) = (pid.parse().ok()?, start.parse().ok()?);
     Some(crate::process::start_time(pid) != Some(start))
 }
@@ -393,6 +395,7 @@ mod tests {
             Some(true)
         );
         assert_eq!(is_stale("toft-4194304-77"), Some(true));
+        assert_eq!(is_stale("toft-4194304-77-test"), Some(true));
         assert_eq!(is_stale("user.slice"), None);
         assert_eq!(is_stale("toft-x-1"), None);
     }
