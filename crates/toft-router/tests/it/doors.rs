@@ -1,11 +1,10 @@
 //! Readiness, as doors finds it.
 
-use crate::app::{App, next_request, say};
+use crate::app::{App, next_request, say, silent_port};
 use crate::keeper::{Keeper, loopback};
 use crate::world::{PATIENCE, instance};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType};
 use std::io::Write;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -19,6 +18,8 @@ struct World {
     keeper: Keeper,
     server: Link,
     doors: Option<JoinHandle<()>>,
+    /// Which generation is watched; no other one may be spoken of.
+    generation: u64,
     _state: tempfile::TempDir,
 }
 
@@ -30,23 +31,25 @@ impl World {
         let doors = std::thread::spawn(move || toft_router::doors::run(control, &folder).unwrap());
         let (server, theirs) = toft_link::pair().unwrap();
         keeper.send(KeeperToRouter::Link, vec![theirs]);
-        keeper
-            .has
-            .lock()
-            .unwrap()
-            .sockets
-            .insert(instance(0, 1), loopback());
+        let has = &keeper.has;
+        for generation in 1..=3 {
+            has.lock()
+                .unwrap()
+                .sockets
+                .insert(instance(0, generation), loopback());
+        }
         Self {
             keeper,
             server,
             doors: Some(doors),
+            generation: 1,
             _state: state,
         }
     }
 
     fn probe(&mut self, check: Check, within: Duration) {
         let probe = Probe {
-            instance: instance(0, 1),
+            instance: instance(0, self.generation),
             check,
             within,
         };
@@ -62,7 +65,7 @@ impl World {
             if let Some((DoorsToServer::Verdict(who, verdict), _)) =
                 self.server.recv_within(100).unwrap()
             {
-                assert_eq!(who, instance(0, 1));
+                assert_eq!(who, instance(0, self.generation));
                 return verdict;
             }
         }
@@ -94,15 +97,6 @@ impl Drop for World {
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// A port that nobody listens on.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
-
 fn not_yet(words: &str) -> Verdict {
     Verdict::NotYet(words.to_owned())
 }
@@ -118,13 +112,13 @@ fn a_port_that_takes_connections_is_ready() {
 #[test]
 fn a_port_that_comes_late_is_told_once_until_it_is_there() {
     let mut world = World::start();
-    let port = free_port();
+    let (socket, port) = silent_port();
     world.probe(Check::Tcp { port }, LONG);
     assert_eq!(
         world.verdict(),
         not_yet(&format!("connection refused on port {port}"))
     );
-    let _listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    rustix::net::listen(&socket, 5).unwrap();
     assert_eq!(world.verdict(), Verdict::Ready);
     // Refused tries leave the socket as good as new.
     assert_eq!(world.keeper.has.lock().unwrap().made, 1);
@@ -133,7 +127,7 @@ fn a_port_that_comes_late_is_told_once_until_it_is_there() {
 #[test]
 fn a_watch_that_is_too_long_ends_with_what_was_met() {
     let mut world = World::start();
-    let port = free_port();
+    let (_socket, port) = silent_port();
     world.probe(Check::Tcp { port }, Duration::from_millis(50));
     let words = format!("connection refused on port {port}");
     assert_eq!(world.verdicts(), [not_yet(&words), Verdict::Late(words)]);
@@ -260,7 +254,8 @@ fn an_instance_without_sockets_is_not_reached() {
 fn an_ended_or_forgotten_instance_is_watched_no_longer() {
     let mut world = World::start();
     for exits in [true, false] {
-        let port = free_port();
+        let watched = instance(0, world.generation);
+        let (_socket, port) = silent_port();
         world.probe(Check::Tcp { port }, LONG);
         assert_eq!(
             world.verdict(),
@@ -276,15 +271,16 @@ fn an_ended_or_forgotten_instance_is_watched_no_longer() {
             };
             world
                 .keeper
-                .send(KeeperToRouter::Exited(instance(0, 1), outcome), vec![]);
+                .send(KeeperToRouter::Exited(watched, outcome), vec![]);
         } else {
             world
                 .server
-                .send(&ServerToDoors::Forget(instance(0, 1)), vec![])
+                .send(&ServerToDoors::Forget(watched), vec![])
                 .unwrap();
         }
+        world.generation += 1;
     }
-    // The watch that follows is the only one that speaks, from its own first try on.
+    // The watch that follows is the only one that speaks.
     let app = App::http(|_, stream| say(stream, "x"));
     world.probe(Check::Tcp { port: app.port }, LONG);
     assert_eq!(world.verdicts(), [Verdict::Ready]);

@@ -1,6 +1,6 @@
 //! HTTP through edge, over real sockets.
 
-use crate::app::{App, next_request, say};
+use crate::app::{App, next_request, say, silent_port};
 use crate::client::Client;
 use crate::world::{PATIENCE, World, instance, table, upstream_id, wait_until};
 use std::io::{Read, Write};
@@ -296,11 +296,7 @@ fn requests_take_turns_over_the_instances() {
 fn an_app_that_refuses_is_passed_over() {
     let mut world = World::start(1);
     let app = App::named("alive");
-    let dead = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let (_socket, dead) = silent_port();
     world.admit(&instance(0, 1));
     world.admit(&instance(1, 1));
     world.publish(table(
