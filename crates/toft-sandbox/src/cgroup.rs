@@ -231,6 +231,31 @@ impl Tree {
         }
     }
 
+    /// The instances that have groups here.
+    pub fn names(&self) -> Vec<String> {
+        let folders: Vec<&Path> = match self {
+            Tree::V2(tree) => vec![&tree.folder],
+            Tree::V1(tree) => tree
+                .folders
+                .iter()
+                .map(|(_, folder)| folder.as_path())
+                .collect(),
+            Tree::None(_) => vec![],
+        };
+        let entries = folders
+            .into_iter()
+            .filter_map(|folder| std::fs::read_dir(folder).ok());
+        let mut names: Vec<String> = entries
+            .flatten()
+            .filter_map(Result::ok)
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
     /// Kills and removes every group of this keeper, and the parent itself.
     pub fn remove_all(&self) {
         match self {
