@@ -222,8 +222,11 @@ impl Tree {
             Tree::V2(tree) => {
                 let folder = tree.folder.join(name);
                 let counted = v2::counters(&folder);
-                v2::kill(&folder);
-                remove(&folder);
+                // Empty as a rule: the end of its init was the end of everything in it.
+                if std::fs::remove_dir(&folder).is_err() {
+                    v2::kill(&folder);
+                    remove(&folder);
+                }
                 counted
             }
             Tree::V1(tree) => v1::sweep(tree, name),

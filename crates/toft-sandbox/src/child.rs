@@ -26,7 +26,8 @@ pub(crate) struct Prepared<'a> {
     pub(crate) ruleset: BorrowedFd<'a>,
     pub(crate) abi: u32,
     pub(crate) init: BorrowedFd<'a>,
-    pub(crate) handover: BorrowedFd<'a>,
+    /// Where the child sends the network namespace that it makes.
+    pub(crate) handover: Option<BorrowedFd<'a>>,
     /// A network namespace that was made beforehand.
     pub(crate) netns: Option<BorrowedFd<'a>>,
     /// What the bounding set may still hold.
@@ -52,15 +53,14 @@ pub(crate) fn write(input: &Input<'_>, prepared: &Prepared<'_>) -> Program {
     p.call(Step::Session, libc::SYS_setsid, args![]);
     let proc = own_proc(&mut p);
     if spec.sandbox.network == Network::Doors {
-        match prepared.netns {
-            Some(netns) => {
-                p.call(
-                    Step::Network,
-                    libc::SYS_setns,
-                    args![netns, libc::CLONE_NEWNET],
-                );
-            }
-            None => network::network(&mut p, proc, spec.notify, prepared.handover),
+        if let Some(netns) = prepared.netns {
+            p.call(
+                Step::Network,
+                libc::SYS_setns,
+                args![netns, libc::CLONE_NEWNET],
+            );
+        } else if let Some(handover) = prepared.handover {
+            network::network(&mut p, proc, spec.notify, handover);
         }
     }
     let name = &spec.sandbox.hostname;

@@ -85,19 +85,14 @@ fn start(input: &Input<'_>, for_parent: bool) -> Result<Spawned, Error> {
     let own = own::prepare(spec, input.mode)?;
     let abi = landlock_abi();
     let ruleset = landlock::ruleset(abi, host)?;
-    let (ours, theirs) = socketpair(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .map_err(|errno| Error::Prepare {
-        what: "make a socket pair",
-        errno,
-    })?;
     let spare = if host { None } else { netns::take() };
     let made_before = match &spare {
         Some(netns) if spec.instance.notify => Some(sockets::notify(netns.as_fd())?),
+        _ => None,
+    };
+    // A namespace that the child makes comes back over this.
+    let pair = match &spare {
+        None if !host => Some(handover_pair()?),
         _ => None,
     };
     let cgroup = input
@@ -109,7 +104,7 @@ fn start(input: &Input<'_>, for_parent: bool) -> Result<Spawned, Error> {
         ruleset: ruleset.as_fd(),
         abi,
         init: init_file()?,
-        handover: theirs.as_fd(),
+        handover: pair.as_ref().map(|(_, theirs)| theirs.as_fd()),
         netns: spare.as_ref().map(AsFd::as_fd),
         capabilities: bounding_set(input.mode),
     };
@@ -129,7 +124,9 @@ fn start(input: &Input<'_>, for_parent: bool) -> Result<Spawned, Error> {
         (Ok(pid), Some(pidfd)) => {
             let (netns, notify) = match (spare, made_before) {
                 (Some(netns), notify) => (Some(netns), notify),
-                (None, _) => receive(&ours),
+                (None, _) => pair
+                    .as_ref()
+                    .map_or((None, None), |(ours, _)| receive(ours)),
             };
             let start_time = process::start_time(pid).unwrap_or(0);
             let budgets = input.cgroups.budgets(&spec.instance.sandbox.limits);
@@ -224,6 +221,19 @@ fn clone_args(
         args.cgroup = folder.as_raw_fd() as u64;
     }
     args
+}
+
+fn handover_pair() -> Result<(OwnedFd, OwnedFd), Error> {
+    socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .map_err(|errno| Error::Prepare {
+        what: "make a socket pair",
+        errno,
+    })
 }
 
 /// The network namespace and the notify socket, which the child sent before it executed.

@@ -90,14 +90,17 @@ pub(super) fn sweep(tree: &V1, name: &str) -> Swept {
     let mut swept = Swept::default();
     for (controller, parent) in &tree.folders {
         let folder = parent.join(name);
-        if controller == "memory" && folder.exists() {
+        if controller == "memory" {
             swept = Swept {
                 oom_kills: read_key(&folder.join("memory.oom_control"), "oom_kill").unwrap_or(0),
                 memory_peak: read_number(&folder.join("memory.max_usage_in_bytes")),
             };
         }
-        kill(&folder);
-        remove(&folder);
+        // Empty as a rule: the end of its init was the end of everything in it.
+        if std::fs::remove_dir(&folder).is_err() {
+            kill(&folder);
+            remove(&folder);
+        }
     }
     swept
 }
