@@ -57,6 +57,11 @@ impl Routes {
         exact.or_else(|| best(&self.any, path))
     }
 
+    /// Whether nothing was ever published: the first app is still being built.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.upstreams.is_empty()
+    }
+
     /// The names below `.localhost`, for the page that says that there is no route. They are the
     /// person's own; the others are nobody's business.
     pub(crate) fn local_names(&self) -> &str {

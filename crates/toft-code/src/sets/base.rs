@@ -87,9 +87,7 @@ pub fn base_run_files(hostname: &str, home: &str, resolver: Option<&str>) -> Vec
         ),
         run(
             "hosts",
-            format!(
-                "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 {hostname}\n"
-            ),
+            format!("127.0.0.1 localhost\n::1 ip6-localhost ip6-loopback\n127.0.1.1 {hostname}\n"),
         ),
         run(
             "resolv.conf",

@@ -210,8 +210,12 @@ impl Worker {
         front.tried = Default::default();
         host_name(request.host.of_buffer(head), &mut work.host);
         let Some(upstream) = self.routes.find(&work.host, request.path(head)) else {
-            let words = self.no_route_words(&work.host);
-            self.answer(key, Cause::NoRoute, &words);
+            if self.routes.is_empty() {
+                self.answer(key, Cause::NoInstance, "no app has come up here yet");
+            } else {
+                let words = self.no_route_words(&work.host);
+                self.answer(key, Cause::NoRoute, &words);
+            }
             return Ok(used);
         };
         front.rotation = self.slots[upstream];

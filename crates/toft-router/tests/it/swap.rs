@@ -194,7 +194,7 @@ fn a_kept_table_that_is_damaged_is_waited_out() {
     std::fs::write(state.path().join("table.json"), "{\"revision\":").unwrap();
     let app = App::named("new");
     let mut world = World::start_in(state, 1);
-    assert_eq!(Client::connect(world.address).get("/").status, 404);
+    assert_eq!(Client::connect(world.address).get("/").status, 503);
     world.admit(&instance(0, 1));
     world.publish(table(1, &[(instance(0, 1), app.port)]));
     assert_eq!(Client::connect(world.address).get("/").text(), "new");
