@@ -40,8 +40,7 @@ pub mod view;
 pub use error::{Error, Step};
 pub use init::{Status, decode_status};
 pub use listening::listening;
-pub use netns::warm;
-pub use spawning::{Input, Spawned, shed_bounding_set, spawn, spawn_as_child};
+pub use spawning::{Input, Spawned, shed_bounding_set, spawn, spawn_as_child, warm};
 pub use userns::enter_user_namespace;
 
 /// The user and group id that a plain user's app sees itself as.

@@ -2,7 +2,7 @@
 //!
 //! A third of a start's time is the kernel making a network namespace. So a spawner keeps one that
 //! is ready, loopback up and all ports free to bind: it makes the next one when it has nothing else
-//! to do ([`warm`]). Each serves one instance and no other. A start that finds none makes its own.
+//! to do ([`crate::warm`]). Each serves one instance and no other. A start that finds none makes its own.
 
 use crate::error::{Error, Step};
 use crate::program::{Program, Slot, args};
@@ -19,9 +19,9 @@ enum Spare {
 
 static SPARE: Mutex<Spare> = Mutex::new(Spare::None);
 
-/// Makes the spare namespace when there is none. For a spawner that waits for its next order; it
-/// takes about half a millisecond. When it cannot be made, starts make their own and say why not.
-pub fn warm() {
+/// Makes the spare namespace when there is none. When it cannot be made, starts make their own and
+/// say why not.
+pub(crate) fn warm() {
     let Ok(mut spare) = SPARE.lock() else { return };
     if matches!(*spare, Spare::None) {
         *spare = make().map_or(Spare::Never, Spare::Ready);

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use toft_model::machine::is_plain;
 use toft_model::message::SpawnSpec;
 use toft_model::sandbox::{Mode, Mount, Source};
@@ -29,6 +30,35 @@ pub(crate) struct Own {
     pub(crate) device: bool,
 }
 
+/// What every instance gets alike, and so can be made before its order comes.
+struct Kit {
+    terminals: Own,
+    shared_memory: Own,
+    tmp: Own,
+}
+
+static SPARE: Mutex<Option<Kit>> = Mutex::new(None);
+
+impl Kit {
+    fn new() -> Result<Self, Error> {
+        let memory =
+            |target, bytes| scratch(Path::new(target), Bytes(bytes), false, Access::Everyone);
+        Ok(Self {
+            terminals: terminals()?,
+            shared_memory: memory("/dev/shm", SHM_BYTES)?,
+            tmp: memory("/tmp", TMP_BYTES)?,
+        })
+    }
+}
+
+/// Makes the next instance's kit when there is none.
+pub(crate) fn warm() {
+    let Ok(mut spare) = SPARE.lock() else { return };
+    if spare.is_none() {
+        *spare = Kit::new().ok();
+    }
+}
+
 /// Makes all of them, parents first.
 pub(crate) fn prepare(spec: &SpawnSpec, mode: Mode) -> Result<Vec<Own>, Error> {
     let sandbox = &spec.instance.sandbox;
@@ -38,27 +68,17 @@ pub(crate) fn prepare(spec: &SpawnSpec, mode: Mode) -> Result<Vec<Own>, Error> {
     } else {
         crate::INNER_UID
     };
-    let mut list = vec![
-        terminals()?,
-        scratch(
-            Path::new("/dev/shm"),
-            Bytes(SHM_BYTES),
-            false,
-            Access::Everyone,
-        )?,
-        run_files(spec, inner)?,
-    ];
+    let kit = match SPARE.lock().ok().and_then(|mut spare| spare.take()) {
+        Some(kit) => kit,
+        None => Kit::new()?,
+    };
+    let mut list = vec![kit.terminals, kit.shared_memory, run_files(spec, inner)?];
     if !sandbox
         .own
         .iter()
         .any(|mount| mount.target == Path::new("/tmp"))
     {
-        list.push(scratch(
-            Path::new("/tmp"),
-            Bytes(TMP_BYTES),
-            false,
-            Access::Everyone,
-        )?);
+        list.push(kit.tmp);
     }
     let mut asked: Vec<&Mount> = sandbox.own.iter().collect();
     asked.sort_by_key(|mount| mount.target.components().count());

@@ -75,6 +75,16 @@ pub fn spawn_as_child(input: &Input<'_>) -> Result<Spawned, Error> {
     start(input, false)
 }
 
+/// Makes what the next instance needs whatever its order says: a network namespace, terminals,
+/// `/tmp` and shared memory. For a spawner that waits for its next order; it takes about half a
+/// millisecond, once for each start.
+pub fn warm() {
+    netns::warm();
+    own::warm();
+    // The next start says what is wrong with it.
+    let _ = init_file();
+}
+
 /// `CLONE_INTO_CGROUP` of clone3(2).
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
