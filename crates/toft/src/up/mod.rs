@@ -11,8 +11,10 @@ mod code;
 mod order;
 mod project;
 mod session;
+mod tell;
 mod turn;
 mod words;
+mod work;
 
 use crate::failure::{Failure, chain};
 use crate::say::{Ink, Screen};

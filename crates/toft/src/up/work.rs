@@ -1,0 +1,149 @@
+//! From a save to an order: sync, build, collect, release.
+
+use super::project::Project;
+use super::turn::{Building, Up, now};
+use super::words::duration_words;
+use crate::failure::{Failure, chain};
+use crate::say::Ink;
+use toft_api::{AppOrder, RunOrder};
+use toft_model::InstanceId;
+
+impl Up {
+    /// A burst of saves is over: the file is read again, then the code.
+    pub(super) async fn on_save(&mut self) {
+        self.working_since = now();
+        match Project::load(&self.args.dir, &self.args.overrides, &self.screen) {
+            Ok(project) => self.project = project,
+            Err(failure) => {
+                failure.print(&self.screen);
+                self.keeps();
+                return;
+            }
+        }
+        if let Some(building) = &mut self.building {
+            building.cancelled = true;
+            // A run that has just ended is not found any more, which is as good.
+            let _ = self.client.end_run(&building.id).await;
+            return;
+        }
+        self.rebuild(false).await;
+    }
+
+    /// Takes over what changed in the folder, then builds, or goes on when there is nothing to build.
+    pub(super) async fn rebuild(&mut self, first: bool) {
+        let changes = match self.state.sync(&self.project) {
+            Ok(changes) => changes,
+            Err(failure) => {
+                failure.print(&self.screen);
+                return self.keeps();
+            }
+        };
+        self.tell(&changes, first);
+        let Some(build) = self.project.spec.build.clone() else {
+            return self.collect_and_release().await;
+        };
+        if !self.state.must_build(&self.project, &changes) {
+            return self.collect_and_release().await;
+        }
+        let ordered = self
+            .resolver
+            .build(&self.project, &self.state, &build, self.mode);
+        let spec = match ordered {
+            Ok((spec, notes)) => {
+                self.note(notes);
+                spec
+            }
+            Err(failure) => {
+                failure.print(&self.screen);
+                return self.keeps();
+            }
+        };
+        if let Err(failure) = self.grant() {
+            return failure.print(&self.screen);
+        }
+        self.screen
+            .step(Ink::Busy, "building", &build.run.to_string());
+        match self.client.run(&RunOrder { spec }).await {
+            Ok(run) => {
+                self.building = Some(Building {
+                    id: run.instance,
+                    started: now(),
+                    cancelled: false,
+                });
+            }
+            Err(error) => {
+                Failure::new("the build could not be ordered", chain(&error)).print(&self.screen);
+                self.keeps();
+            }
+        }
+    }
+
+    pub(super) fn grant(&mut self) -> Result<(), Failure> {
+        let bounds = self.resolver.bounds(&self.project, &self.state);
+        self.session.bounds(bounds)
+    }
+
+    pub(super) async fn collect_and_release(&mut self) {
+        match self.collect() {
+            Ok(order) if self.ordered.as_ref() == Some(&order) => {
+                self.screen.step(
+                    Ink::Faint,
+                    "same",
+                    "nothing that the app runs by has changed",
+                );
+            }
+            Ok(order) => self.release(order).await,
+            Err(failure) => {
+                failure.print(&self.screen);
+                self.keeps();
+            }
+        }
+    }
+
+    pub(super) fn collect(&mut self) -> Result<AppOrder, Failure> {
+        let tree = self.state.collect(&self.project)?;
+        let (order, notes) = self
+            .resolver
+            .release(&self.project, &self.state, &tree, self.mode)?;
+        self.note(notes);
+        self.grant()?;
+        Ok(order)
+    }
+
+    pub(super) async fn release(&mut self, order: AppOrder) {
+        match self.client.release(&order).await {
+            Ok(_) => self.ordered = Some(order),
+            Err(error) => {
+                Failure::new("the release could not be ordered", chain(&error)).print(&self.screen)
+            }
+        }
+    }
+
+    pub(super) async fn build_ended(
+        &mut self,
+        id: &InstanceId,
+        failure: Option<Failure>,
+        outcome: &toft_model::instance::Outcome,
+    ) {
+        let Some(building) = self.building.take_if(|b| &b.id == id) else {
+            return;
+        };
+        if building.cancelled {
+            self.state.build_failed();
+            return self.rebuild(false).await;
+        }
+        self.drain_log().await;
+        if let Some(failure) = failure {
+            self.state.build_failed();
+            failure.print(&self.screen);
+            return self.keeps();
+        }
+        if outcome.asked {
+            return;
+        }
+        self.state.build_succeeded(&self.project);
+        let took = duration_words(now().duration_since(building.started));
+        self.screen.step(Ink::Good, "built", &format!("in {took}"));
+        self.collect_and_release().await;
+    }
+}
