@@ -196,7 +196,8 @@ fn build(case: &Case, folder: &Path) -> Result<Option<Duration>> {
     let Some([program, arguments @ ..]) = case.build else {
         return Ok(None);
     };
-    // The toolchain itself, as in the sandbox, rather than a proxy that looks for it each time.
+    // As in the sandbox: the toolchain itself rather than a proxy that looks for it each time, and a
+    // home that no other build locks.
     let path = std::env::join_paths(toolchain().into_iter().chain(std::env::split_paths(
         &std::env::var_os("PATH").unwrap_or_default(),
     )))?;
@@ -205,6 +206,7 @@ fn build(case: &Case, folder: &Path) -> Result<Option<Duration>> {
         .arg(program)
         .args(arguments)
         .env("PATH", path)
+        .env("CARGO_HOME", folder.with_extension("home"))
         .env_remove("RUSTUP_TOOLCHAIN")
         .current_dir(folder)
         .status()?;
