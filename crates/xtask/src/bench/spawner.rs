@@ -1,5 +1,6 @@
 //! The product's own spawner, driven as the keeper drives it.
 
+use super::meter::now;
 use super::peers::Shown;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, WaitOptions, waitpid};
@@ -8,6 +9,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::time::Instant;
 use toft_link::Link;
 use toft_model::id::{Generation, InstanceId};
 use toft_model::instance::{InstanceSpec, LogSpec, Stop};
@@ -118,8 +120,9 @@ impl Spawner {
         }
     }
 
-    /// Waits for an instance's end, and has everything of it removed. Gives back how it ended.
-    pub(crate) fn finish(&mut self, instance: Instance) -> Result<Option<i32>> {
+    /// Waits for an instance's end, and has everything of it removed. Gives back how it ended, and
+    /// when that was seen.
+    fn finish(&mut self, instance: Instance) -> Result<(Option<i32>, Instant)> {
         let status = loop {
             match waitpid(Some(instance.pid), WaitOptions::empty()) {
                 Ok(Some((_, status))) => break status,
@@ -127,6 +130,7 @@ impl Spawner {
                 Err(errno) => bail!("wait for an instance: {errno}"),
             }
         };
+        let seen = now();
         self.link.send(
             &ToSpawner::Sweep {
                 token: 2,
@@ -135,7 +139,7 @@ impl Spawner {
             vec![],
         )?;
         match receive(&mut self.link)? {
-            (FromSpawner::Swept { .. }, _) => Ok(status.exit_status()),
+            (FromSpawner::Swept { .. }, _) => Ok((status.exit_status(), seen)),
             (other, _) => bail!("it was not swept: {other:?}"),
         }
     }
@@ -146,12 +150,12 @@ impl Spawner {
         self.finish(instance).map(drop)
     }
 
-    /// One whole start of a program that ends by itself.
-    pub(crate) fn once(&mut self) -> Result<()> {
+    /// One whole start of a program that ends by itself; when that was seen.
+    pub(crate) fn once(&mut self) -> Result<Instant> {
         let instance = self.spawn()?;
-        let status = self.finish(instance)?;
+        let (status, seen) = self.finish(instance)?;
         ensure!(status == Some(0), "the instance ended with {status:?}");
-        Ok(())
+        Ok(seen)
     }
 }
 
