@@ -295,7 +295,8 @@ fn own_network() -> Result<()> {
     loopback_up().context("bring up loopback")
 }
 
-fn loopback_up() -> io::Result<()> {
+/// Brings up the loopback of the network that this thread stands in.
+pub fn loopback_up() -> io::Result<()> {
     let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
     // SAFETY: `ifreq` is plain data for which all zeroes is a value.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };

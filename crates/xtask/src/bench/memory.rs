@@ -1,12 +1,13 @@
 //! Memory of idle instances, with the kernel's part and their network, beside the peers; then what
 //! all of an idle Toft holds.
 //!
-//! Charged memory is what the kernel counts in a cgroup around each side. What it charges to nobody,
-//! most of a network namespace above all, shows in the kernel's memory of the whole machine; that
-//! figure needs a quiet machine, so that rounds take turns and the median counts.
+//! Charged memory is what the kernel counts in a cgroup around each side, its own part included. Most
+//! of a network namespace it charges to nobody; that part is measured by itself and added to each
+//! side that has one. Rounds take turns.
 
 use super::idle;
 use super::meter::{self, Memory};
+use super::networks;
 use super::peers::{self, Bundle, Shown};
 use super::spawner::Spawner;
 use super::stats::{Sample, line};
@@ -28,7 +29,6 @@ const COMMAND: &str = "cargo xtask bench memory";
 struct Held {
     charged: Sample,
     kernel: Sample,
-    machine: Sample,
     total: Sample,
 }
 
@@ -64,6 +64,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
             _ => sides.push((side, name, Held::default())),
         }
     }
+    let network = networks::uncharged_kib()?;
     for round in 0..rounds + 1 {
         for (side, name, held) in &mut sides {
             let (side, programs) = (*side, programs.clone());
@@ -73,11 +74,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
                 .map_err(|_| anyhow::anyhow!("the side {name} broke"))?
                 .with_context(|| *name)?;
             if round > 0 {
-                held.add(&measured); // The first round pays for what all share.
+                held.add(&measured, if side == Side::Bare { 0.0 } else { network }); // The first round pays for what all share.
             }
         }
     }
     table(&sides, count, rounds);
+    say(&format!(
+        "  of a network namespace {network:.0} KiB are charged to nobody, and added to each side that has one"
+    ));
     say("");
     idle::print(&programs.toft)?;
     Ok(true)
@@ -94,17 +98,13 @@ struct Programs {
 struct Measured {
     charged: f64,
     kernel: f64,
-    machine: f64,
 }
 
 impl Held {
-    fn add(&mut self, measured: &Measured) {
+    fn add(&mut self, measured: &Measured, network: f64) {
         self.charged.push(measured.charged);
         self.kernel.push(measured.kernel);
-        self.machine.push(measured.machine);
-        // The kernel's memory of the whole machine has the charged part in it.
-        self.total
-            .push(measured.charged - measured.kernel + measured.machine);
+        self.total.push(measured.charged + network);
     }
 }
 
@@ -144,14 +144,14 @@ fn with_spawner(spawner: &mut Spawner, memory: &Memory, count: usize) -> Result<
     // One that comes and goes first: what the spawner itself grows by is not an instance's.
     let first = spawner.spawn()?;
     spawner.kill(first)?;
-    let before = Reading::take(memory)?;
+    let before = memory.charged()?;
     let running: Vec<_> = (0..count).map(|_| spawner.spawn()).collect::<Result<_>>()?;
     all_there(count)?;
-    let after = Reading::take(memory)?;
+    let after = memory.charged()?;
     for instance in running {
         spawner.kill(instance)?;
     }
-    Ok(after.since(&before, count))
+    Ok(Measured::between(before, after, count))
 }
 
 /// What the peers' commands are made of.
@@ -178,14 +178,14 @@ fn with_commands(
         Ok(command.spawn()?)
     };
     end(start()?)?;
-    let before = Reading::take(memory)?;
+    let before = memory.charged()?;
     let running: Vec<Child> = (0..count).map(|_| start()).collect::<Result<_>>()?;
     all_there(count)?;
-    let after = Reading::take(memory)?;
+    let after = memory.charged()?;
     for child in running {
         end(child)?;
     }
-    Ok(after.since(&before, count))
+    Ok(Measured::between(before, after, count))
 }
 
 /// Ends a command and every process that it started.
@@ -236,26 +236,12 @@ fn all_there(count: usize) -> Result<()> {
     })
 }
 
-#[derive(Clone, Copy)]
-struct Reading {
-    charged: meter::Charged,
-    machine: u64,
-}
-
-impl Reading {
-    fn take(memory: &Memory) -> Result<Self> {
-        Ok(Self {
-            charged: memory.charged()?,
-            machine: meter::kernel_memory()?,
-        })
-    }
-
-    fn since(&self, before: &Reading, count: usize) -> Measured {
+impl Measured {
+    fn between(before: meter::Charged, after: meter::Charged, count: usize) -> Self {
         let each = |now: u64, then: u64| (now as f64 - then as f64) / 1024.0 / count as f64;
-        Measured {
-            charged: each(self.charged.all, before.charged.all),
-            kernel: each(self.charged.kernel, before.charged.kernel),
-            machine: each(self.machine, before.machine),
+        Self {
+            charged: each(after.all, before.all),
+            kernel: each(after.kernel, before.kernel),
         }
     }
 }
@@ -265,19 +251,14 @@ fn table(sides: &[(Side, &str, Held)], count: usize, rounds: usize) {
         "{count} idle instances on each side, {rounds} rounds, taking turns; KiB for each, median (middle four fifths)\n"
     ));
     say(&format!(
-        "{:<12} {:>18} {:>18} {:>22} {:>18}",
-        "side", "charged", "of it kernel", "kernel, whole machine", "in all"
+        "{:<12} {:>18} {:>18} {:>24}",
+        "side", "charged", "of it kernel", "with its whole network"
     ));
     for (_, name, held) in sides {
         let cell = |sample: &Sample| format!("{:.0} ({})", sample.median(), sample.spread());
-        let (charged, kernel, machine, total) = (
-            cell(&held.charged),
-            cell(&held.kernel),
-            cell(&held.machine),
-            cell(&held.total),
-        );
+        let (charged, kernel, total) = (cell(&held.charged), cell(&held.kernel), cell(&held.total));
         say(&format!(
-            "{name:<12} {charged:>18} {kernel:>18} {machine:>22} {total:>18}"
+            "{name:<12} {charged:>18} {kernel:>18} {total:>24}"
         ));
     }
     let find = |wanted: Side| {

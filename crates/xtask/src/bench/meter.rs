@@ -184,7 +184,7 @@ impl Memory {
 }
 
 /// The kernel's own memory on the whole machine, in bytes: what is not charged to anybody is in it
-/// too, a network namespace's above all. Caches that it could give back are not counted.
+/// too, a network namespace's above all.
 pub(crate) fn kernel_memory() -> Result<u64> {
     let text = fs::read_to_string("/proc/meminfo")?;
     let field = |name: &str| -> u64 {
@@ -194,12 +194,6 @@ pub(crate) fn kernel_memory() -> Result<u64> {
         line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok())
             .unwrap_or(0)
     };
-    let fields = [
-        "SUnreclaim",
-        "Percpu",
-        "KernelStack",
-        "PageTables",
-        "VmallocUsed",
-    ];
+    let fields = ["Slab", "Percpu", "KernelStack", "PageTables", "VmallocUsed"];
     Ok(fields.iter().map(|name| field(name)).sum::<u64>() * 1024)
 }

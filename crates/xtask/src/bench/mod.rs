@@ -6,6 +6,7 @@
 mod idle;
 mod memory;
 mod meter;
+mod networks;
 mod peers;
 mod processes;
 mod save;
