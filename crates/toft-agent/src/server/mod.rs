@@ -17,7 +17,7 @@ use toft_api::{AppOrder, Status};
 use toft_link::LinkError;
 use toft_model::event::What;
 use toft_model::instance::InstanceSpec;
-use toft_model::message::ServerToKeeper;
+use toft_model::message::{KeeperToServer, ServerToKeeper};
 use toft_model::table::{Probe, Table};
 use toft_model::{AppName, Generation, InstanceId};
 use tokio::net::UnixListener;
@@ -57,7 +57,6 @@ pub(crate) async fn serve(
     let events = EventLog::new();
     let logs = Logs::new(logs);
     let (questions, mut asked) = mpsc::channel(64);
-    api::start(listener, questions, events.clone(), logs.clone());
     let mut server = Server {
         clock: Clock::start(),
         keeper,
@@ -75,6 +74,13 @@ pub(crate) async fn serve(
         logs,
         wake: None,
     };
+    server.hello().await?;
+    api::start(
+        listener,
+        questions,
+        server.events.clone(),
+        server.logs.clone(),
+    );
     loop {
         server.turn(&mut asked).await?;
         server.settle();
@@ -82,6 +88,26 @@ pub(crate) async fn serve(
 }
 
 impl Server {
+    /// Waits for the keeper's first message. An order that came before it would be carried out as if
+    /// nothing ran yet: visitors of what an earlier server left would be turned away.
+    async fn hello(&mut self) -> Result<(), Error> {
+        loop {
+            match self.keeper.recv().await {
+                Ok((message, fds)) => {
+                    let hello = matches!(message, KeeperToServer::Hello { .. });
+                    self.heard_keeper(message, fds);
+                    if hello {
+                        return Ok(());
+                    }
+                }
+                Err(LinkError::Decode(error)) => {
+                    tracing::error!(%error, "a message of the keeper cannot be read");
+                }
+                Err(error) => return Err(Error::Keeper(error)),
+            }
+        }
+    }
+
     /// Waits for one thing and takes it in.
     async fn turn(&mut self, asked: &mut mpsc::Receiver<Question>) -> Result<(), Error> {
         let wake = self.wake.map(|at| self.clock.instant(at));
