@@ -177,7 +177,10 @@ fn watches(private: bool, dir: &Path) -> Vec<Watch> {
         } else {
             Watch::named(root, "toft")
         };
-        watches.push(watch.without(dir));
+        let watch = sources_in_tmp()
+            .iter()
+            .fold(watch.without(dir), |watch, source| watch.without(source));
+        watches.push(watch);
     }
     for root in ["/etc", "/var"] {
         let layer = Path::new(LAYERS).join(&root[1..]);
@@ -219,7 +222,7 @@ fn own_mounts() -> Result<()> {
         "/",
         MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
     )?;
-    mount("tmpfs", "/tmp", "tmpfs", MountFlags::empty(), c"mode=1777")?;
+    own_tmp().context("own /tmp")?;
     own_run().context("own /run")?;
     for root in ["/etc", "/var"] {
         layer(Path::new(root)).with_context(|| format!("a layer over {root}"))?;
@@ -228,6 +231,39 @@ fn own_mounts() -> Result<()> {
         "/",
         MountPropagationFlags::SHARED | MountPropagationFlags::REC,
     )?;
+    Ok(())
+}
+
+/// Folders that the tests themselves come from, as far as they lie below `/tmp`: the checkout and
+/// the folder of the running test.
+fn sources_in_tmp() -> Vec<PathBuf> {
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
+    let running = std::env::current_exe().ok();
+    let running = running.as_deref().and_then(Path::parent);
+    let mut folders: Vec<PathBuf> = [checkout, running]
+        .into_iter()
+        .flatten()
+        .filter(|folder| folder.starts_with("/tmp"))
+        .map(Path::to_path_buf)
+        .collect();
+    folders.sort();
+    folders.dedup_by(|below, above| below.starts_with(above));
+    folders
+}
+
+/// An empty `/tmp` in which nothing but the tests' own sources are seen, where they lie there.
+fn own_tmp() -> Result<()> {
+    let sources = sources_in_tmp();
+    let open: Vec<fs::File> = sources
+        .iter()
+        .map(fs::File::open)
+        .collect::<Result<_, _>>()?;
+    mount("tmpfs", "/tmp", "tmpfs", MountFlags::empty(), c"mode=1777")?;
+    for (folder, file) in sources.iter().zip(&open) {
+        fs::create_dir_all(folder)?;
+        let covered = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file));
+        mount_bind_recursive(covered.as_str(), folder.as_path())?;
+    }
     Ok(())
 }
 
