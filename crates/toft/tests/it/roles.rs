@@ -70,9 +70,8 @@ fn a_killed_edge_comes_back_and_nobody_is_refused() {
             kill_process(pid.context("a process id")?, Signal::KILL)?;
             // What it had taken goes with it; the listening socket lives on, and whoever comes from
             // now on waits for the next edge.
-            wait::until(SOON, "its end", || {
-                (find("edge") != Some(old)).then_some(())
-            })?;
+            let gone = || (!std::path::Path::new(&format!("/proc/{old}")).exists()).then_some(());
+            wait::until(SOON, "its end", gone)?;
             ensure!(get(&url)?.text() == "the first words", "{}", up.text());
         }
         up.end(SOON)?;
