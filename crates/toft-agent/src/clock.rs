@@ -36,6 +36,16 @@ impl Clock {
         tokio::time::Instant::from_std(self.start + capped)
     }
 
+    /// Nanoseconds since 1970, UTC.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the shell of this role reads the clock here"
+    )]
+    pub(crate) fn wall_ns() -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        u64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
+    }
+
     /// Milliseconds since 1970, UTC.
     #[expect(
         clippy::disallowed_methods,

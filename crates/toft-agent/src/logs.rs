@@ -29,12 +29,14 @@ impl Logs {
         }
     }
 
-    /// The last lines of one instance, oldest first; none when its ring cannot be read.
-    pub(crate) fn last(&self, id: &InstanceId, count: usize) -> Vec<String> {
+    /// The last lines of one instance that were said since then, oldest first; none when its ring
+    /// cannot be read.
+    pub(crate) fn last(&self, id: &InstanceId, count: usize, since_ns: u64) -> Vec<String> {
         let path = self.folder.join(ring_path(id));
         last_lines(&path, Some(id.generation.0), count)
             .unwrap_or_default()
             .iter()
+            .filter(|frame| frame.head.time_ns >= since_ns)
             .map(|frame| String::from_utf8_lossy(&frame.text).into_owned())
             .collect()
     }

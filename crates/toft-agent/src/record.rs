@@ -30,6 +30,8 @@ pub(crate) struct Record {
 pub(crate) struct Live {
     /// Process id of its init.
     pub(crate) pid: Option<u32>,
+    /// When it was ordered, in nanoseconds since 1970; 0 when another server did it.
+    pub(crate) since_ns: u64,
     /// When it was started, in milliseconds of the server's clock.
     pub(crate) started: u64,
     /// What the last probe met.

@@ -110,7 +110,8 @@ pub fn local_host(app: &AppName, offset: u16) -> String {
     }
 }
 
-/// Declared HTTP routes, the local host name, and any host for an app that is alone.
+/// Declared HTTP routes; beside them the local host name, and any host for an app that is alone,
+/// lead to the front door.
 fn routes(spec: &AppSpec, lone: bool) -> Vec<RouteOrder> {
     let mut routes: Vec<RouteOrder> = spec
         .routes
@@ -125,12 +126,7 @@ fn routes(spec: &AppSpec, lone: bool) -> Vec<RouteOrder> {
             RouteFrom::Tcp { .. } | RouteFrom::Udp { .. } | RouteFrom::Sni { .. } => None,
         })
         .collect();
-    let front = routes
-        .iter()
-        .find(|route| route.path.is_empty())
-        .map(|route| (route.process.clone(), route.door.clone()))
-        .or_else(|| front_door(spec));
-    if let Some((process, door)) = front {
+    if let Some((process, door)) = front_door(spec) {
         let mut hosts = vec![HostMatch::Exact(local_host(&spec.name, spec.offset))];
         if lone {
             hosts.push(HostMatch::Any);

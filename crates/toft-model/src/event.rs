@@ -82,6 +82,13 @@ pub enum What {
         /// Why.
         reason: String,
     },
+    /// It is asked to end although requests are in flight to it.
+    Cut {
+        /// Who.
+        instance: InstanceId,
+        /// Why.
+        reason: String,
+    },
     /// It ended.
     Exited {
         /// Who.

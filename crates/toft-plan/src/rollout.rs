@@ -61,6 +61,7 @@ fn leave(app: &App, now: Millis, actions: &mut Vec<Action>) {
             actions.push(Action::Stop {
                 id: instance.id.clone(),
                 reason,
+                cut: !done,
             });
         } else {
             actions.push(Action::Wake {
@@ -103,6 +104,9 @@ fn fill(
             .iter()
             .any(|i| i.release == number && i.slot() == slot && i.is_staying())
         {
+            continue;
+        }
+        if app.done.contains(&(number, slot.clone())) {
             continue;
         }
         let crash = app.crashes.get(&slot).copied().unwrap_or_default();
@@ -183,14 +187,21 @@ fn farewell(app: &App, instance: &Instance, reason: String) -> Action {
     if instance.phase == Phase::Ready && routed {
         Action::Drain { id, reason }
     } else {
-        Action::Stop { id, reason }
+        Action::Stop {
+            id,
+            reason,
+            cut: false,
+        }
     }
 }
 
+/// Whether a place is filled: somebody is ready in it, or its program has ended well.
 fn slot_ready(app: &App, number: u64, slot: &Slot) -> bool {
-    app.instances
-        .iter()
-        .any(|i| i.release == number && i.phase == Phase::Ready && &i.slot() == slot)
+    app.done.contains(&(number, slot.clone()))
+        || app
+            .instances
+            .iter()
+            .any(|i| i.release == number && i.phase == Phase::Ready && &i.slot() == slot)
 }
 
 fn every_slot_ready(app: &App, number: u64, target: &Release) -> bool {

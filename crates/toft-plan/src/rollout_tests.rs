@@ -93,7 +93,9 @@ fn words(action: &Action) -> String {
         Action::Drain { id, reason } => {
             format!("drain {}#{}: {reason}", id.short(), id.generation.0)
         }
-        Action::Stop { id, reason } => format!("stop {}#{}: {reason}", id.short(), id.generation.0),
+        Action::Stop { id, reason, .. } => {
+            format!("stop {}#{}: {reason}", id.short(), id.generation.0)
+        }
         Action::Promote { release } => format!("promote {release}"),
         Action::GiveUp {
             release,
@@ -170,6 +172,28 @@ fn a_release_that_fails_leaves_the_old_one_untouched() {
     w.now = 1_010;
     w.settle();
     assert_eq!(w.take(), "start web.0#3: restart 1 of release 1");
+}
+
+#[test]
+fn a_program_that_ends_well_fills_its_place_for_good() {
+    let mut w = World::new();
+    w.app.order(1, release(2, 2));
+    w.settle();
+    w.see("1#1", Seen::Started);
+    w.see("1#1", Seen::Finished);
+    w.start("0#1");
+    w.now = 1_000_000;
+    w.settle();
+    assert_eq!(
+        w.take(),
+        "start web.0#1: release 1\nstart web.1#1: release 1\npromote 1"
+    );
+    w.app.order(2, release(2, 2));
+    w.settle();
+    assert_eq!(
+        w.take(),
+        "start web.0#2: release 2\nstart web.1#2: release 2"
+    );
 }
 
 #[test]

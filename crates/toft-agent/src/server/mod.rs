@@ -202,6 +202,7 @@ impl Server {
         spec.id.generation = Generation(self.runs_made);
         let id = spec.id.clone();
         self.runs.insert(id.clone());
+        self.live.entry(id.clone()).or_default().since_ns = Clock::wall_ns();
         self.keeper(&ServerToKeeper::Start(Box::new(spec)));
         id
     }

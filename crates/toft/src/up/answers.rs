@@ -46,6 +46,7 @@ async fn get(address: SocketAddr, host: &str) -> Result<StatusCode, String> {
     let driven = tokio::spawn(connection);
     let request = Request::get("/")
         .header("host", host)
+        .header("user-agent", "toft-up")
         .header("connection", "close")
         .body(Empty::<Bytes>::new())
         .map_err(|e| e.to_string())?;

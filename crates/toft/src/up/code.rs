@@ -189,8 +189,16 @@ impl State {
         Ok(tree)
     }
 
+    /// Whether the folder still stands; a person may remove it at any time.
+    pub(crate) fn is_there(&self) -> bool {
+        self.folder.is_dir()
+    }
+
     /// Leaves what the next session needs and nothing else.
     pub(crate) fn close(&self) {
+        if !self.is_there() {
+            return;
+        }
         let _ = prune(
             &self.path("code"),
             &self.trees[self.trees.len().saturating_sub(1)..],

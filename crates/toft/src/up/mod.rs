@@ -33,8 +33,8 @@ pub(crate) struct UpArgs {
     /// The folder with the code
     #[arg(default_value = ".")]
     pub(crate) dir: PathBuf,
-    /// Serve HTTP at 127.0.0.1:PORT instead of 8080 (plus the offset)
-    #[arg(long, value_name = "PORT")]
+    /// Serve HTTP at 127.0.0.1:PORT itself, instead of at 8080 plus the offset
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) http: Option<u16>,
     #[command(flatten)]
     pub(crate) overrides: OverrideArgs,

@@ -2,6 +2,9 @@
 
 use crate::failure::{Code, Failure, chain};
 use crate::say::Screen;
+use rustix::fs::OFlags;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use toft_appfile::{Decoded, Folder, Overrides, Source};
 use toft_model::app::AppSpec;
@@ -9,6 +12,8 @@ use toft_model::code;
 
 /// The app file's name.
 const FILE: &str = "toft.toml";
+/// More than any app file needs.
+const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// What the command line says over the file.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -105,7 +110,7 @@ pub(crate) fn load(
         offset: overrides.offset.clone(),
     };
     let path = folder.join(FILE);
-    match std::fs::read_to_string(&path) {
+    match read_app_file(&path) {
         Ok(text) => {
             let source = Source {
                 path: FILE,
@@ -125,6 +130,29 @@ pub(crate) fn load(
             chain(&error),
         )),
     }
+}
+
+/// Reads an app file. A pipe or a device in its place could keep us waiting, or never end.
+fn read_app_file(path: &Path) -> std::io::Result<String> {
+    let mut file = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default())
+        .open(path)?;
+    let data = file.metadata()?;
+    let refuse = |why: String| std::io::Error::new(std::io::ErrorKind::InvalidData, why);
+    if !data.is_file() {
+        return Err(refuse("it is not a file".to_owned()));
+    }
+    if data.len() > FILE_BYTES_MAX {
+        let why = format!(
+            "it has {} bytes, an app file has at most {FILE_BYTES_MAX}",
+            data.len()
+        );
+        return Err(refuse(why));
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok(text)
 }
 
 fn detect(

@@ -71,6 +71,20 @@ impl Up {
                     &format!("{} after {after}", instance.short()),
                 );
             }
+            What::Cut { instance, reason } => {
+                let line = format!("{} is stopped although {reason}", instance.short());
+                self.screen.step(Ink::Bad, "cut", &line);
+            }
+            What::Exited {
+                instance, outcome, ..
+            } if failure.is_none() && !outcome.asked => {
+                let line = format!(
+                    "{} after {}",
+                    instance.short(),
+                    duration_words(outcome.lived)
+                );
+                self.screen.step(Ink::Good, "done", &line);
+            }
             What::Serving { .. } => self.serving().await,
             What::RunEnded {
                 instance, outcome, ..

@@ -1,7 +1,7 @@
 //! What `toft up` says of an app that did not come up: what happened, what was seen, what to do.
 
 use crate::failure::Failure;
-use toft_model::app::AppSpec;
+use toft_model::app::{AppSpec, Restart};
 use toft_model::code::Code;
 use toft_model::event::What;
 use toft_model::instance::{End, Listening, Outcome};
@@ -23,6 +23,9 @@ pub(crate) struct Around<'a> {
 /// The failure behind an event; `None` for what goes as it should.
 pub(crate) fn failure(around: &Around<'_>, what: &What) -> Option<Failure> {
     let code = Code::of(what)?;
+    if is_done(around, what) {
+        return None;
+    }
     let failure = match what {
         What::Refused { instance, refusal } => {
             let failure = Failure::new(
@@ -85,6 +88,18 @@ pub(crate) fn waiting(
         }
     }
     lines
+}
+
+/// Whether a program that is meant to end has ended well.
+fn is_done(around: &Around<'_>, what: &What) -> bool {
+    let What::Exited {
+        instance, outcome, ..
+    } = what
+    else {
+        return false;
+    };
+    let never = process(around, &instance.process).is_some_and(|p| p.restart == Restart::Never);
+    never && outcome.end == End::Code(0)
 }
 
 /// One line on budgets that are best effort here.
@@ -248,7 +263,11 @@ fn next_after_end(around: &Around<'_>, instance: &InstanceId, end: End) -> Strin
             "let the program stay in the foreground, or write restart = \"never\" under [process.{}]",
             instance.process
         ),
-        End::Code(126 | 127) => {
+        End::Code(126) => {
+            "make it executable (chmod +x), and let a script begin with its interpreter (#!/bin/sh)"
+                .to_owned()
+        }
+        End::Code(127) => {
             let command =
                 process(around, &instance.process).map_or_else(String::new, |p| p.run.to_string());
             format!("check `run = \"{command}\"` and the `use` sets: toft use list")

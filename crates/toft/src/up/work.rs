@@ -5,7 +5,7 @@ use super::turn::{Building, Up, now};
 use super::words::duration_words;
 use crate::failure::{Failure, chain};
 use crate::say::Ink;
-use toft_api::{AppOrder, RunOrder};
+use toft_api::{AppOrder, ClientError, RunOrder};
 use toft_model::InstanceId;
 
 impl Up {
@@ -72,7 +72,8 @@ impl Up {
                 });
             }
             Err(error) => {
-                Failure::new("the build could not be ordered", chain(&error)).print(&self.screen);
+                self.unreachable("the build could not be ordered", &error)
+                    .print(&self.screen);
                 self.keeps();
             }
         }
@@ -114,7 +115,8 @@ impl Up {
         match self.client.release(&order).await {
             Ok(_) => self.ordered = Some(order),
             Err(error) => {
-                Failure::new("the release could not be ordered", chain(&error)).print(&self.screen)
+                self.unreachable("the release could not be ordered", &error)
+                    .print(&self.screen);
             }
         }
     }
@@ -145,5 +147,17 @@ impl Up {
         let took = duration_words(now().duration_since(building.started));
         self.screen.step(Ink::Good, "built", &format!("in {took}"));
         self.collect_and_release().await;
+    }
+
+    /// An order that did not reach the server, and the likeliest reason.
+    fn unreachable(&self, what: &str, error: &ClientError) -> Failure {
+        let failure = Failure::new(what, chain(error));
+        if self.state.is_there() {
+            failure.next("save again; if it stays so, Ctrl-C and `toft up` again")
+        } else {
+            failure
+                .seen(format!("{} was removed", self.state.folder.display()))
+                .next("Ctrl-C and `toft up` again")
+        }
     }
 }
