@@ -14,6 +14,7 @@ use super::stats::{Sample, line};
 use crate::built::{self, Profile};
 use crate::say::say;
 use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
@@ -177,35 +178,36 @@ fn with_commands(
         };
         Ok(command.spawn()?)
     };
-    end(start()?)?;
+    let first = start()?;
+    all_there(1)?;
+    end(first)?;
     let before = memory.charged()?;
-    let running: Vec<Child> = (0..count).map(|_| start()).collect::<Result<_>>()?;
-    all_there(count)?;
-    let after = memory.charged()?;
-    for child in running {
-        end(child)?;
-    }
+    let mut running = Vec::new();
+    let started = (0..count).try_for_each(|_| start().map(|child| running.push(child)));
+    let after = started
+        .and_then(|()| all_there(count))
+        .and_then(|()| memory.charged());
+    // Whatever came of it, nothing of it stays.
+    let ended: Vec<Result<()>> = running.into_iter().map(end).collect();
+    let after = after?;
+    ended.into_iter().collect::<Result<()>>()?;
     Ok(Measured::between(before, after, count))
 }
 
-/// Ends a command and every process that it started.
+/// Ends a command: first what it runs, then, if need be, itself.
 fn end(mut child: Child) -> Result<()> {
-    all_there(1)?;
-    for process in below(child.id())? {
-        if process.comm == PROGRAM && process.pid != child.id() {
-            let pid = i32::try_from(process.pid)
-                .ok()
-                .and_then(rustix::process::Pid::from_raw);
-            // It may have gone by itself.
-            let _ = rustix::process::kill_process(
-                pid.context("a process id")?,
-                rustix::process::Signal::KILL,
-            );
-        } else if process.pid == child.id() && process.comm == PROGRAM {
-            child.kill()?;
-        }
+    for process in below(child.id())?.iter().filter(|p| p.comm == PROGRAM) {
+        let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
+        // It may have gone by itself.
+        let _ = kill_process(pid.context("a process id")?, Signal::KILL);
     }
-    child.wait()?;
+    let ended = wait::until(Duration::from_secs(5), "its end", || {
+        child.try_wait().ok().flatten()
+    });
+    if ended.is_err() {
+        child.kill()?;
+        child.wait()?;
+    }
     Ok(())
 }
 
