@@ -64,12 +64,15 @@ impl Up {
                 }
             }
             What::Ready { instance, after_ms } => {
-                let after = duration_words(Duration::from_millis(after_ms));
-                self.screen.step(
-                    Ink::Good,
-                    "ready",
-                    &format!("{} after {after}", instance.short()),
-                );
+                let process = self.project.spec.processes.get(&instance.process);
+                let probed = process.is_some_and(|p| p.ready.is_some() || p.first_tcp().is_some());
+                let (word, line) = if probed {
+                    let after = duration_words(Duration::from_millis(after_ms));
+                    ("ready", format!("{} after {after}", instance.short()))
+                } else {
+                    ("running", instance.short())
+                };
+                self.screen.step(Ink::Good, word, &line);
             }
             What::Cut { instance, reason } => {
                 let line = format!("{} is stopped although {reason}", instance.short());
@@ -135,12 +138,15 @@ impl Up {
 
     /// Says what goes on after something failed.
     pub(super) fn keeps(&self) {
-        let line = if self.served {
-            "the one before goes on serving; save to try again"
+        let (word, line) = if self.served {
+            ("kept", "the one before goes on serving; save to try again")
         } else {
-            "nothing is served; save to try again, Ctrl-C to end"
+            (
+                "waiting",
+                "nothing is served; save to try again, Ctrl-C to end",
+            )
         };
-        self.screen.step(Ink::Faint, "kept", line);
+        self.screen.step(Ink::Faint, word, line);
     }
 
     /// Prints what the log still has, so that an end is told after the lines before it.
@@ -164,6 +170,10 @@ impl Up {
         let host = local_host(&name, self.project.spec.offset);
         let port = self.address.port();
         let took = duration_words(now().duration_since(self.working_since));
+        if std::mem::take(&mut self.again) && self.served {
+            let line = "the new server has taken over";
+            return self.screen.step(Ink::Faint, "note", line);
+        }
         if self.served {
             self.screen
                 .step(Ink::Good, "swapped", &format!("{took} after the save"));

@@ -209,8 +209,6 @@ impl Up {
                 .await
                 .map_err(api)?;
             self.building = None;
-            self.screen
-                .step(Ink::Faint, "note", "the server was started again");
             if let Some(order) = self.ordered.take() {
                 self.again = true;
                 self.release(order).await;
