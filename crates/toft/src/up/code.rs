@@ -7,6 +7,7 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use toft_code::copy::{Changes as Synced, Collected, Watcher, collect, prune, sync};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -118,12 +119,17 @@ impl State {
     }
 
     /// Takes over what changed in the project's folder.
-    pub(crate) fn sync(&self, project: &Project) -> Result<Changes, Failure> {
-        sync(&project.folder, &self.path("work"), None)
-            .map(Changes)
-            .map_err(|error| {
+    /// The work is handed back, to be done beside the event loop.
+    pub(crate) fn sync(
+        &self,
+        project: &Project,
+    ) -> impl FnOnce(&AtomicBool) -> Result<Changes, Failure> + use<> {
+        let (folder, work) = (project.folder.clone(), self.path("work"));
+        move |_stop| {
+            sync(&folder, &work, None).map(Changes).map_err(|error| {
                 Failure::new("the code could not be copied for the build", chain(&error))
             })
+        }
     }
 
     /// Whether what the build made may not fit the sources any more.
@@ -166,12 +172,21 @@ impl State {
     }
 
     /// Makes the tree of a release from what the build left.
-    pub(crate) fn collect(&mut self, project: &Project) -> Result<Collected, Failure> {
+    pub(crate) fn collect(
+        &self,
+        project: &Project,
+    ) -> impl FnOnce(&AtomicBool) -> Result<Collected, Failure> + use<> {
         let keep = commands(project);
-        let store = self.path("code");
-        let tree = collect(&self.path("work"), &store, &keep, false).map_err(|error| {
-            Failure::new("the code could not be made into a release", chain(&error))
-        })?;
+        let (work, store) = (self.path("work"), self.path("code"));
+        move |_stop| {
+            collect(&work, &store, &keep, false).map_err(|error| {
+                Failure::new("the code could not be made into a release", chain(&error))
+            })
+        }
+    }
+
+    /// Takes note of a collected tree; refuses one that lacks what a process runs.
+    pub(crate) fn take(&mut self, tree: &Collected) -> Result<(), Failure> {
         if let Some(missing) = tree.missing.first() {
             let failure = Failure::new(
                 format!("the build did not make {}", missing.display()),
@@ -184,9 +199,9 @@ impl State {
         if self.trees.len() > 2 * TREES_KEPT {
             self.trees.drain(..TREES_KEPT);
             // What could not be removed now is removed the next time.
-            let _ = prune(&store, &self.trees);
+            let _ = prune(&self.path("code"), &self.trees);
         }
-        Ok(tree)
+        Ok(())
     }
 
     /// Whether the folder still stands; a person may remove it at any time.

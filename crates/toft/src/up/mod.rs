@@ -66,17 +66,17 @@ async fn up(args: &UpArgs, screen: Screen) -> Result<bool, Failure> {
     let resolver = order::Resolver::new(&project)?;
     let bounds = resolver.bounds(&project, &state);
     let listeners = vec![OuterListener { address }];
-    let (session, running) = session::Session::start(&state.folder, bounds, listeners).await?;
+    let keeper = session::Session::start(&state.folder, bounds, listeners).await?;
     turn::Up::new(
         screen,
+        signals,
         args.clone(),
         project,
         state,
         resolver,
-        session,
-        running,
+        keeper,
     )
     .await?
-    .run(signals)
+    .run()
     .await
 }

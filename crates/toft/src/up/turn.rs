@@ -43,7 +43,7 @@ impl Signals {
     }
 
     /// The next one's name.
-    async fn next(&mut self) -> &'static str {
+    pub(super) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "Ctrl-C",
             _ = self.terminate.recv() => "SIGTERM",
@@ -71,6 +71,9 @@ pub(super) struct Building {
 
 /// Everything that `toft up` knows.
 pub(crate) struct Up {
+    pub(super) signals: Signals,
+    /// A signal that came while something else was waited for.
+    pub(super) ending: Option<&'static str>,
     pub(super) screen: Screen,
     pub(super) args: UpArgs,
     pub(super) project: Project,
@@ -108,12 +111,12 @@ pub(super) fn now() -> Instant {
 impl Up {
     pub(crate) async fn new(
         screen: Screen,
+        signals: Signals,
         args: UpArgs,
         project: Project,
         state: State,
         resolver: Resolver,
-        session: Session,
-        running: Running,
+        (session, running): (Session, Running),
     ) -> Result<Self, Failure> {
         let address = args.address(project.spec.offset);
         let client = Client::new(&running.api);
@@ -122,6 +125,8 @@ impl Up {
         let lines = client.logs(&project.spec.name, false).await.map_err(api)?;
         let saved = state.watch(&project.folder)?;
         Ok(Self {
+            signals,
+            ending: None,
             screen,
             args,
             project,
@@ -146,12 +151,15 @@ impl Up {
     }
 
     /// Works until a signal or the keeper's end. Gives back whether something was ever served.
-    pub(crate) async fn run(mut self, mut signals: Signals) -> Result<bool, Failure> {
+    pub(crate) async fn run(mut self) -> Result<bool, Failure> {
         self.note(order::notes(&self.project));
         self.rebuild(true).await;
         loop {
-            match self.meet(&mut signals).await {
-                Met::Signal(name) => return self.end(name, signals).await,
+            if let Some(name) = self.ending {
+                return self.end(name).await;
+            }
+            match self.meet().await {
+                Met::Signal(name) => return self.end(name).await,
                 Met::Keeper(Some(message)) => self.keeper_said(&message),
                 Met::Keeper(None) => return Err(self.session.died()),
                 Met::Event(Ok(Some(event))) => self.happened(event).await,
@@ -169,7 +177,7 @@ impl Up {
         }
     }
 
-    async fn meet(&mut self, signals: &mut Signals) -> Met {
+    async fn meet(&mut self) -> Met {
         let quiet_at = self
             .burst
             .map(|(first, last)| (last + QUIET).min(first + BURST));
@@ -181,7 +189,7 @@ impl Up {
         };
         tokio::select! {
             biased;
-            name = signals.next() => Met::Signal(name),
+            name = self.signals.next() => Met::Signal(name),
             message = self.session.next() => Met::Keeper(message),
             () = quiet => Met::Quiet,
             () = self.saved.next() => Met::Saved,
@@ -229,7 +237,7 @@ impl Up {
     }
 
     /// Ends everything in good order; a second signal ends it at once.
-    async fn end(mut self, signal: &str, mut signals: Signals) -> Result<bool, Failure> {
+    async fn end(mut self, signal: &str) -> Result<bool, Failure> {
         self.screen.step(
             Ink::Faint,
             "ending",
@@ -238,7 +246,7 @@ impl Up {
         self.session.ask_end();
         tokio::select! {
             () = self.session.wait_for_end() => {}
-            _ = signals.next() => {
+            _ = self.signals.next() => {
                 self.screen.step(Ink::Faint, "ending", "at once");
                 self.session.cut().await;
             }

@@ -5,8 +5,15 @@ use super::turn::{Building, Up, now};
 use super::words::duration_words;
 use crate::failure::{Failure, chain};
 use crate::say::Ink;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use toft_api::{AppOrder, ClientError, RunOrder};
+use toft_code::copy::Collected;
 use toft_model::InstanceId;
+
+/// Work that takes longer than this is told.
+const WORTH_A_LINE: Duration = Duration::from_millis(1500);
 
 impl Up {
     /// A burst of saves is over: the file is read again, then the code.
@@ -31,9 +38,11 @@ impl Up {
 
     /// Takes over what changed in the folder, then builds, or goes on when there is nothing to build.
     pub(super) async fn rebuild(&mut self, first: bool) {
-        let changes = match self.state.sync(&self.project) {
-            Ok(changes) => changes,
-            Err(failure) => {
+        let sync = self.state.sync(&self.project);
+        let changes = match self.aside("copying the code for the build", sync).await {
+            None => return,
+            Some(Ok(changes)) => changes,
+            Some(Err(failure)) => {
                 failure.print(&self.screen);
                 return self.keeps();
             }
@@ -79,13 +88,55 @@ impl Up {
         }
     }
 
+    /// Does slow work on the disk beside the loop, and says so when it takes long. A signal stops it:
+    /// then there is nothing to go on with.
+    async fn aside<T: Send + 'static>(
+        &mut self,
+        what: &str,
+        work: impl FnOnce(&AtomicBool) -> T + Send + 'static,
+    ) -> Option<T> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&stop);
+        let mut running = tokio::task::spawn_blocking(move || work(&flag));
+        let mut long = Some(now() + WORTH_A_LINE);
+        loop {
+            let told = async {
+                match long {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                done = &mut running => match done {
+                    Ok(done) => return Some(done),
+                    Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+                },
+                name = self.signals.next() => {
+                    stop.store(true, Ordering::Relaxed);
+                    self.ending = Some(name);
+                    // It ends at its next look at the flag; what it says then does not matter.
+                    let _ = running.await;
+                    return None;
+                }
+                () = told => {
+                    long = None;
+                    self.screen.step(Ink::Busy, "working", what);
+                }
+            }
+        }
+    }
+
     pub(super) fn grant(&mut self) -> Result<(), Failure> {
         let bounds = self.resolver.bounds(&self.project, &self.state);
         self.session.bounds(bounds)
     }
 
     pub(super) async fn collect_and_release(&mut self) {
-        match self.collect() {
+        let collect = self.state.collect(&self.project);
+        let Some(collected) = self.aside("collecting what the app runs by", collect).await else {
+            return;
+        };
+        match collected.and_then(|tree| self.order(&tree)) {
             Ok(order) if self.ordered.as_ref() == Some(&order) => {
                 self.screen.step(
                     Ink::Faint,
@@ -101,11 +152,11 @@ impl Up {
         }
     }
 
-    pub(super) fn collect(&mut self) -> Result<AppOrder, Failure> {
-        let tree = self.state.collect(&self.project)?;
+    fn order(&mut self, tree: &Collected) -> Result<AppOrder, Failure> {
+        self.state.take(tree)?;
         let (order, notes) = self
             .resolver
-            .release(&self.project, &self.state, &tree, self.mode)?;
+            .release(&self.project, &self.state, tree, self.mode)?;
         self.note(notes);
         self.grant()?;
         Ok(order)
