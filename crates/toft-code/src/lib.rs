@@ -5,7 +5,9 @@
 //! is shown to an instance is enforced elsewhere, from that data.
 
 pub mod copy;
+mod data;
 pub mod detect;
 pub mod own;
 mod paths;
 pub mod sets;
+pub mod shown;

@@ -2,8 +2,8 @@
 //!
 //! All of the machine is read here, with the caller's own rights, and what comes out is plain data.
 //! The sets of one instance are resolved together, because they share folders: a few files become a
-//! few binds, many files become one tree of hard links, and where the machine refuses those (another
-//! file system; a plain user, by `fs.protected_hardlinks`) whole folders of `/usr`, which a note says.
+//! few binds, many files become one tree of copies, and where those would take too much, whole folders
+//! of `/usr`, which a note says.
 
 mod base;
 mod builtin;
@@ -13,6 +13,7 @@ mod infer;
 mod libs;
 mod memo;
 mod parts;
+mod pool;
 mod toolchain;
 mod tree;
 
@@ -20,7 +21,7 @@ pub use base::{INSIDE_PATH, base_run_files, base_view};
 pub use builtin::{Summary, list};
 pub use infer::{Inferred, infer};
 pub use memo::Memo;
-pub use tree::prune;
+pub use pool::prune;
 
 use parts::Parts;
 use std::path::{Path, PathBuf};
@@ -241,7 +242,7 @@ impl SetError {
     }
 }
 
-/// Finds everything that `request` needs on the machine. Trees of hard links are kept below `state`.
+/// Finds everything that `request` needs on the machine. Trees of copies are kept below `state`.
 pub fn resolve(host: &Host, request: &Request<'_>, state: &Path) -> Result<Resolved, SetError> {
     let mut wanted = Wanted::new(host);
     for name in request.uses {

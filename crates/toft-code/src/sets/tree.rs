@@ -1,18 +1,20 @@
-//! One tree of hard links for a set of many files.
+//! One tree for a set of many files.
 //!
 //! Each mount costs every start, so that many files are bound as a few folders of a tree that is
-//! made once. The tree shares its files' data with the machine and costs names only. It is found
-//! again by a key over the stamps of all its files, so that an upgrade of the machine makes a new
-//! one.
+//! made once. It is found again by a key over the stamps of all its files, so that an upgrade of the
+//! machine makes a new one, and is taken only while each of its files is as it was made.
 
 use super::SetError;
 use super::parts::{Part, Parts, mount};
+use super::pool::{Identity, Pool};
 use crate::copy::collect::hex;
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use toft_model::sandbox::Mount;
 
@@ -26,7 +28,7 @@ pub(super) enum Made {
         mounts: Vec<Mount>,
         key: String,
     },
-    /// The machine does not allow it; why, in words.
+    /// It would take too much; why, in words.
     Refused(String),
 }
 
@@ -40,10 +42,10 @@ pub(super) fn find(
     if parts.iter().count() <= BINDS_MAX || !sets.is_dir() {
         return None;
     }
-    let plan = Plan::new(parts, mountpoints);
-    let key = plan.key().ok()?;
+    let plan = Plan::new(parts, mountpoints).ok()?;
+    let key = plan.key();
     let top = sets.join(&key);
-    top.is_dir().then(|| (plan.mounts(&top), key))
+    plan.stands_at(&top).then(|| (plan.mounts(&top), key))
 }
 
 /// Makes the tree below `state/sets`, or finds it there, and mounts that show it.
@@ -52,7 +54,8 @@ pub(super) fn make(
     mountpoints: &[(PathBuf, bool)],
     state: &Path,
 ) -> Result<Made, SetError> {
-    let plan = Plan::new(parts, mountpoints);
+    let plan =
+        Plan::new(parts, mountpoints).map_err(|(path, source)| SetError::Read { path, source })?;
     std::fs::create_dir_all(state).map_err(|source| SetError::Write {
         path: state.to_owned(),
         source,
@@ -62,45 +65,32 @@ pub(super) fn make(
         source,
     })?;
     let sets = state.join("sets");
-    let key = plan
-        .key()
-        .map_err(|(path, source)| SetError::Read { path, source })?;
+    let key = plan.key();
     let top = sets.join(&key);
-    if !top.is_dir() {
-        match plan.build(&sets, &key) {
-            Ok(()) => {}
-            Err(Broken::Link(error)) => return Ok(Made::Refused(words(&error))),
-            Err(Broken::Write(path, source)) => return Err(SetError::Write { path, source }),
-        }
+    match plan.build(&sets, &top) {
+        Ok(()) => Ok(Made::Tree {
+            mounts: plan.mounts(&top),
+            key,
+        }),
+        Err(Broken::Room(why)) => Ok(Made::Refused(why)),
+        Err(Broken::Read(path, source)) => Err(SetError::Read { path, source }),
+        Err(Broken::Write(path, source)) => Err(SetError::Write { path, source }),
     }
-    Ok(Made::Tree {
-        mounts: plan.mounts(&top),
-        key,
-    })
 }
 
 /// Why a tree could not be made.
-enum Broken {
-    /// A hard link was refused: nothing is wrong, but there will be no tree.
-    Link(io::Error),
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// Nothing is wrong, but it would take too much; why, in words.
+    Room(String),
+    Read(PathBuf, io::Error),
     Write(PathBuf, io::Error),
-}
-
-fn words(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            "a plain user may not make the hard links that would show only that (fs.protected_hardlinks)".to_owned()
-        }
-        io::ErrorKind::CrossesDevices => {
-            "the hard links that would show only that cannot reach the file system of Toft's state".to_owned()
-        }
-        _ => format!("the hard links that would show only that were refused: {error}"),
-    }
 }
 
 /// What the tree is made of.
 struct Plan<'a> {
-    files: Vec<(&'a Path, &'a Path)>,
+    /// Where it is seen, what it is, and as what it is known.
+    files: Vec<(&'a Path, &'a Path, Identity)>,
     links: Vec<(&'a Path, &'a Path)>,
     /// Whole folders, which stay binds of their own.
     folders: Vec<(&'a Path, &'a Path)>,
@@ -109,7 +99,10 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn new(parts: &'a Parts, mountpoints: &'a [(PathBuf, bool)]) -> Self {
+    fn new(
+        parts: &'a Parts,
+        mountpoints: &'a [(PathBuf, bool)],
+    ) -> Result<Self, (PathBuf, io::Error)> {
         let mut plan = Self {
             files: Vec::new(),
             links: Vec::new(),
@@ -121,7 +114,12 @@ impl<'a> Plan<'a> {
         };
         for (target, part) in parts.iter().filter(|(target, _)| !parts.covered(target)) {
             match part {
-                Part::File(from) => plan.files.push((target, from)),
+                // Whoever asks could not read it without a sandbox either.
+                Part::File(from) if access(from, Access::READ_OK) == Err(Errno::ACCESS) => {}
+                Part::File(from) => {
+                    let identity = Identity::of(from).map_err(|error| (from.clone(), error))?;
+                    plan.files.push((target, from, identity));
+                }
                 Part::Link(to) => plan.links.push((target, to)),
                 Part::Folder(from) => {
                     plan.places.insert((target, true));
@@ -129,19 +127,16 @@ impl<'a> Plan<'a> {
                 }
             }
         }
-        plan
+        Ok(plan)
     }
 
     /// Changes with every file's identity and age.
-    fn key(&self) -> Result<String, (PathBuf, io::Error)> {
+    fn key(&self) -> String {
         let mut hasher = Sha256::new();
-        hasher.update(b"toft set 1\0");
-        for (target, from) in &self.files {
-            let data = std::fs::metadata(from).map_err(|error| (from.to_path_buf(), error))?;
-            let (dev, ino, size) = (data.dev(), data.ino(), data.size());
-            let (mtime, rest, mode) = (data.mtime(), data.mtime_nsec(), data.mode());
+        hasher.update(b"toft set 2\0");
+        for (target, _, identity) in &self.files {
             hasher.update(target.as_os_str().as_bytes());
-            hasher.update(format!("\0{dev} {ino} {size} {mtime} {rest} {mode}\0"));
+            hasher.update(format!("\0{}\0", identity.words()));
         }
         for (target, to) in &self.links {
             hasher.update(target.as_os_str().as_bytes());
@@ -155,45 +150,51 @@ impl<'a> Plan<'a> {
         }
         let mut key = hex(&hasher.finalize());
         key.truncate(32);
-        Ok(key)
+        key
     }
 
-    fn build(&self, sets: &Path, key: &str) -> Result<(), Broken> {
-        let at = |path: &Path| {
-            let path = path.to_owned();
-            move |error| Broken::Write(path, error)
-        };
-        crate::own::folder(sets).map_err(at(sets))?;
-        // Old programs live on here after an upgrade: nobody else is to reach them.
-        std::fs::set_permissions(sets, std::fs::Permissions::from_mode(0o700)).map_err(at(sets))?;
-        let aside = sets.join(format!("{key}.{}", std::process::id()));
-        let built = self.fill(&aside);
-        if built.is_err() {
-            // What could be made is of no use; the error that is told is the first one.
-            let _ = std::fs::remove_dir_all(&aside);
-            return built;
-        }
-        let top = sets.join(key);
-        match std::fs::rename(&aside, &top) {
-            // Somebody else was faster.
-            Err(_) if top.is_dir() => std::fs::remove_dir_all(&aside).map_err(at(&aside)),
-            other => other.map_err(at(&top)),
-        }
+    /// Whether the tree is there and each of its files is as it was made: a power cut may leave it
+    /// with empty ones, and a project's folder is full of people's scripts.
+    fn stands_at(&self, top: &Path) -> bool {
+        top.is_dir()
+            && self
+                .files
+                .iter()
+                .all(|(target, _, identity)| identity.is_copied_to(&below(top, target)))
     }
 
-    fn fill(&self, aside: &Path) -> Result<(), Broken> {
+    fn build(&self, sets: &Path, top: &Path) -> Result<(), Broken> {
+        let pool = Pool::open(sets)?;
+        // Somebody else may have made it until it was our turn.
+        if self.stands_at(top) {
+            return Ok(());
+        }
+        let aside = pool.tmp.join("tree");
+        let built = self.fill(&pool, &aside).and_then(|()| {
+            let at = |error| Broken::Write(top.to_owned(), error);
+            if top.symlink_metadata().is_ok() {
+                std::fs::rename(top, pool.tmp.join("broken")).map_err(at)?;
+            }
+            std::fs::rename(&aside, top).map_err(at)
+        });
+        // What is left aside is of no use; what cannot be removed now is removed the next time.
+        let _ = std::fs::remove_dir_all(&pool.tmp);
+        built
+    }
+
+    fn fill(&self, pool: &Pool, aside: &Path) -> Result<(), Broken> {
+        let files: Vec<(&Path, Identity)> = self
+            .files
+            .iter()
+            .map(|(_, from, identity)| (*from, *identity))
+            .collect();
+        pool.copies(&files)?;
         let mut made = BTreeSet::new();
         folder(aside, &mut made)?;
-        for (target, from) in &self.files {
+        for (target, from, identity) in &self.files {
             let to = below(aside, target);
-            // What would give rights outside is nothing that a sandbox honours.
-            let data = std::fs::metadata(from)
-                .map_err(|error| Broken::Write(from.to_path_buf(), error))?;
-            if data.mode() & 0o6000 != 0 {
-                continue;
-            }
             folder(to.parent().unwrap_or(aside), &mut made)?;
-            std::fs::hard_link(from, &to).map_err(Broken::Link)?;
+            pool.link(from, *identity, &to)?;
         }
         for (target, link) in &self.links {
             let to = below(aside, target);
@@ -229,7 +230,7 @@ impl<'a> Plan<'a> {
         let mut add = |target: &Path, part: Part| {
             mounts.insert(target.to_owned(), mount(target.to_owned(), &part));
         };
-        for (target, _) in &self.files {
+        for (target, ..) in &self.files {
             let shown = self.top_of(target);
             add(shown, Part::Folder(below(top, shown)));
         }
@@ -267,18 +268,5 @@ fn folder(path: &Path, made: &mut BTreeSet<PathBuf>) -> Result<(), Broken> {
     Ok(())
 }
 
-/// Removes all cached trees but those with these keys. Those in use have to be among them.
-pub fn prune(state: &Path, keep: &[String]) -> io::Result<()> {
-    let entries = match std::fs::read_dir(state.join("sets")) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    for entry in entries {
-        let entry = entry?;
-        if !keep.iter().any(|key| entry.file_name() == key.as_str()) {
-            std::fs::remove_dir_all(entry.path())?;
-        }
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests;
