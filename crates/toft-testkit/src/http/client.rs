@@ -326,6 +326,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         std::thread::spawn(move || {
             let (stream, _) = listener.accept().unwrap();
+            drop(listener); // Nobody else is served.
             let mut stream = BufReader::new(stream);
             for answer in answers {
                 while read_line(&mut stream, None).is_ok_and(|line| !line.is_empty()) {}

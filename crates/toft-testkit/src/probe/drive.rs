@@ -8,6 +8,7 @@ use crate::inventory;
 use crate::stage::{Net, Stage};
 use crate::up::{Options, leave_open};
 use crate::user::{self, NOBODY, Plain};
+use crate::wait;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
 use std::fs;
@@ -92,15 +93,21 @@ fn one(tools: &Tools, kind: Kind) -> Result<Vec<Row>> {
         };
         compare(outside, inside, kind)?
     };
-    let left = inventory::diff(&before, &stage.inventory()?);
-    let processes: Vec<_> = left
-        .iter()
-        .filter(|line| line.starts_with("+ process"))
-        .collect();
-    ensure!(
-        processes.is_empty(),
-        "the probes left processes behind: {processes:?}"
-    );
+    let left = || -> Option<Vec<String>> {
+        let left = inventory::diff(&before, &stage.inventory().ok()?);
+        Some(
+            left.into_iter()
+                .filter(|line| line.starts_with("+ process"))
+                .collect(),
+        )
+    };
+    let gone = || left().filter(Vec::is_empty);
+    wait::until(
+        Duration::from_secs(30),
+        "the end of the probes' processes",
+        gone,
+    )
+    .with_context(|| format!("left behind: {:?}", left().unwrap_or_default()))?;
     Ok(rows)
 }
 

@@ -144,6 +144,19 @@ pub(crate) fn wait_for(pid: libc::pid_t) -> i32 {
     status
 }
 
+/// Takes over the orphans of its children, so that it can wait for them. Without it they are another's.
+pub(crate) fn adopt_orphans() {
+    // SAFETY: sets a mark that the kernel keeps for this process.
+    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
+}
+
+/// Waits for all children that there are.
+pub(crate) fn wait_for_all() {
+    // SAFETY: a null pointer asks for no status.
+    while unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) } > 0 || last_errno() == libc::EINTR {
+    }
+}
+
 /// Becomes this program.
 pub(crate) fn exec(path: &CStr, argument: &CStr) -> Errno {
     let argv: [*const c_char; 3] = [path.as_ptr(), argument.as_ptr(), std::ptr::null()];

@@ -130,6 +130,7 @@ fn in_child(probe: &Probe, targets: &Targets) -> Got {
             }
             let status = raw::wait_for(pid);
             raw::kill(-pid); // Some probes leave children, in the group of the first.
+            raw::wait_for_all();
             match said {
                 None => Got::Silent,
                 Some(_) if libc::WIFSIGNALED(status) => Got::Killed(libc::WTERMSIG(status)),
