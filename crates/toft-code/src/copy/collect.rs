@@ -11,17 +11,18 @@ use super::skip::Policy;
 use super::stamp::Stamp;
 use super::store::{Store, make_folder, place};
 use super::sync::Note;
-use crate::own;
 use crate::paths::PathMap;
+use crate::{data, own};
 use rustix::fs::fstat;
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A tree that stands in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +70,9 @@ pub enum CollectError {
         /// What the system said.
         source: io::Error,
     },
+    /// It was told to.
+    #[error("the making of the release was stopped")]
+    Stopped,
 }
 
 /// A content hash in hex.
@@ -124,8 +128,33 @@ pub fn collect(
     keep: &[PathBuf],
     durable: bool,
 ) -> Result<Collected, CollectError> {
+    collect_until(work, store, keep, durable, &AtomicBool::new(false))
+}
+
+/// As [`collect`], ending soon with [`CollectError::Stopped`] once `stop` is set, in the middle of a
+/// long file too.
+pub fn collect_until(
+    work: &Path,
+    store: &Path,
+    keep: &[PathBuf],
+    durable: bool,
+    stop: &AtomicBool,
+) -> Result<Collected, CollectError> {
+    match collect_now(work, store, keep, durable, stop) {
+        Err(_) if stop.load(Ordering::Relaxed) => Err(CollectError::Stopped),
+        done => done,
+    }
+}
+
+fn collect_now(
+    work: &Path,
+    store: &Path,
+    keep: &[PathBuf],
+    durable: bool,
+    stop: &AtomicBool,
+) -> Result<Collected, CollectError> {
     let store = Store::open(store)?;
-    let mut collecting = Collecting::open(&store, work)?;
+    let mut collecting = Collecting::open(&store, work, stop)?;
     collecting.scan()?;
     collecting.keep(keep);
     let hash = collecting.tree_hash();
@@ -144,6 +173,7 @@ pub fn collect(
 }
 
 struct Collecting<'a> {
+    stop: &'a AtomicBool,
     store: &'a Store,
     work_path: PathBuf,
     work: OwnedFd,
@@ -155,7 +185,7 @@ struct Collecting<'a> {
 }
 
 impl<'a> Collecting<'a> {
-    fn open(store: &'a Store, work: &Path) -> Result<Self, CollectError> {
+    fn open(store: &'a Store, work: &Path, stop: &'a AtomicBool) -> Result<Self, CollectError> {
         let reading = |source| CollectError::Read {
             path: work.to_owned(),
             source,
@@ -164,6 +194,7 @@ impl<'a> Collecting<'a> {
         let name = hex(&Sha256::digest(work_path.as_os_str().as_bytes()));
         let index_path = store.path.join("index").join(&name[..32]);
         Ok(Self {
+            stop,
             store,
             work: open_root(&work_path).map_err(|e| reading(e.into()))?,
             work_path,
@@ -185,7 +216,7 @@ impl<'a> Collecting<'a> {
     }
 
     fn scan(&mut self) -> Result<(), CollectError> {
-        let scan = Scan::run(&self.work, Policy::Release)
+        let scan = Scan::run(&self.work, Policy::Release, self.stop)
             .map_err(|(path, errno)| self.read_error(&path, errno.into()))?;
         for (path, odd) in scan.odd {
             let why = match odd {
@@ -240,7 +271,7 @@ impl<'a> Collecting<'a> {
                 Err(Errno::NOENT) => return Ok(None),
                 Err(errno) => return Err(self.read_error(path, errno.into())),
             };
-            let read = hash_steady(&file, &mut io::sink()).map_err(|e| self.read_error(path, e))?;
+            let read = hash_steady(&file, None, self.stop).map_err(|e| self.read_error(path, e))?;
             if read.is_some() {
                 return Ok(read);
             }
@@ -312,6 +343,7 @@ impl<'a> Collecting<'a> {
         make_folder(&aside).map_err(|e| self.store.failed(&aside, e))?;
         let entries = std::mem::take(&mut self.entries);
         for (path, entry) in entries.iter() {
+            data::go_on(self.stop).map_err(|e| self.read_error(path, e))?;
             let target = aside.join(path);
             let made = match entry {
                 Entry::Dir => make_folder(&target),
@@ -360,8 +392,8 @@ impl<'a> Collecting<'a> {
         let fail = |error| self.store.failed(object, error);
         let source =
             open_file_below(&self.work, path).map_err(|e| self.read_error(path, e.into()))?;
-        let mut to = own::fresh_file(&spare).map_err(fail)?;
-        let copied = hash_steady(&File::from(source), &mut to).map_err(fail)?;
+        let to = own::fresh_file(&spare).map_err(fail)?;
+        let copied = hash_steady(&File::from(source), Some(&to), self.stop).map_err(fail)?;
         // It was hashed a moment ago; what is copied now must be the same.
         let Some((_, stamp)) = copied.filter(|(copied, _)| copied == hash) else {
             return Err(CollectError::Unsteady {
@@ -389,9 +421,14 @@ impl<'a> Collecting<'a> {
     }
 }
 
-/// Hashes a file while copying it; `None` when it changed meanwhile.
-fn hash_steady(mut file: &File, to: &mut dyn io::Write) -> io::Result<Option<(Hash, Stamp)>> {
+/// Hashes a file, and copies it with its holes; `None` when it changed meanwhile.
+fn hash_steady(
+    mut file: &File,
+    to: Option<&File>,
+    stop: &AtomicBool,
+) -> io::Result<Option<(Hash, Stamp)>> {
     let before = Stamp::from(&fstat(file)?);
+    let sparse = data::is_sparse(file)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![
         0;
@@ -400,13 +437,20 @@ fn hash_steady(mut file: &File, to: &mut dyn io::Write) -> io::Result<Option<(Ha
             .clamp(1, 256 << 10)
     ];
     loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            count => {
-                hasher.update(&buffer[..count]);
-                to.write_all(&buffer[..count])?;
-            }
+        data::go_on(stop)?;
+        let count = file.read(&mut buffer)?;
+        if count == 0 {
+            break;
         }
+        hasher.update(&buffer[..count]);
+        match to {
+            Some(to) if sparse => data::write_sparse(to, &buffer[..count])?,
+            Some(mut to) => to.write_all(&buffer[..count])?,
+            None => {}
+        }
+    }
+    if let Some(to) = to.filter(|_| sparse) {
+        to.set_len(before.size)?;
     }
     let steady = Stamp::from(&fstat(file)?) == before;
     Ok(steady.then(|| (hex(&hasher.finalize()), before)))

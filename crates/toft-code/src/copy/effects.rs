@@ -1,6 +1,7 @@
 //! The small effects of a sync: each on one open file or one name in an open folder.
 
 use super::scan::names;
+use crate::data;
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, fchown, openat, unlinkat,
 };
@@ -10,6 +11,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 pub(super) const FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
@@ -55,9 +57,10 @@ pub(super) fn give(file: impl AsFd, owner: u32) -> Result<(), Errno> {
     fchown(file, Some(Uid::from_raw(owner)), Some(Gid::from_raw(owner)))
 }
 
-pub(super) fn same_contents(mut a: File, mut b: File) -> io::Result<bool> {
+pub(super) fn same_contents(mut a: File, mut b: File, stop: &AtomicBool) -> io::Result<bool> {
     let (mut left, mut right) = (vec![0; 64 << 10], vec![0; 64 << 10]);
     loop {
+        data::go_on(stop)?;
         let count = a.read(&mut left)?;
         let mut filled = 0;
         while filled < count {

@@ -15,9 +15,9 @@ mod store;
 pub mod sync;
 pub mod watch;
 
-pub use collect::{CollectError, Collected, collect};
+pub use collect::{CollectError, Collected, collect, collect_until};
 pub use store::{Pruned, has_tree, prune};
-pub use sync::{Changes, Note, SyncError, sync};
+pub use sync::{Changes, Note, SyncError, sync, sync_until};
 pub use watch::{Seen, WatchError, Watcher};
 
 #[cfg(test)]

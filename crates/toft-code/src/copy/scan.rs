@@ -10,6 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
@@ -37,7 +38,8 @@ pub(super) enum Odd {
 
 /// What a walk found, parents before children, names in byte order.
 #[derive(Debug, Default)]
-pub(super) struct Scan {
+pub(super) struct Scan<'a> {
+    stop: Option<&'a AtomicBool>,
     pub(super) entries: Vec<(PathBuf, Found)>,
     pub(super) odd: Vec<(PathBuf, Odd)>,
 }
@@ -88,9 +90,16 @@ pub(super) fn names(folder: impl AsFd) -> Result<Vec<OsString>, Errno> {
     Ok(names)
 }
 
-impl Scan {
-    pub(super) fn run(root: impl AsFd, policy: Policy) -> Result<Self, Failed> {
-        let mut scan = Self::default();
+impl<'a> Scan<'a> {
+    pub(super) fn run(
+        root: impl AsFd,
+        policy: Policy,
+        stop: &'a AtomicBool,
+    ) -> Result<Self, Failed> {
+        let mut scan = Self {
+            stop: Some(stop),
+            ..Self::default()
+        };
         let names = names(root.as_fd()).map_err(|errno| (PathBuf::new(), errno))?;
         scan.folder(root, &names, Path::new(""), policy, 0)?;
         Ok(scan)
@@ -132,6 +141,9 @@ impl Scan {
         policy: Policy,
         depth: usize,
     ) -> Result<(), Failed> {
+        if self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+            return Err((path, Errno::INTR));
+        }
         if depth == DEPTH_MAX {
             return Err((path, Errno::LOOP));
         }

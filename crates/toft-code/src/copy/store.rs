@@ -3,13 +3,14 @@
 use super::collect::{CollectError, is_hash};
 use super::scan::open_root;
 use super::stamp::Stamp;
-use crate::own;
+use crate::{data, own};
 use rustix::fs::{AtFlags, FlockOperation, Mode, fchmod, flock, fstat, statat};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 pub(super) struct Store {
     pub(super) path: PathBuf,
@@ -67,8 +68,8 @@ impl Store {
     pub(super) fn renew(&self, object: &Path) -> io::Result<()> {
         let spare = self.path.join("tmp/object");
         let mode = std::fs::metadata(object)?.permissions().mode() & 0o777;
-        let mut to = own::fresh_file(&spare)?;
-        io::copy(&mut File::open(object)?, &mut to)?;
+        let to = own::fresh_file(&spare)?;
+        data::copy(&File::open(object)?, &to, &AtomicBool::new(false))?;
         place(&to, &spare, object, mode)
     }
 }

@@ -9,7 +9,7 @@ use super::ledger::{self, Ledger, Record};
 use super::scan::{Failed, Found, Odd, Scan, open_file_below, open_folder_below, open_root};
 use super::skip::Policy;
 use super::stamp::Stamp;
-use crate::own;
+use crate::{data, own};
 use rustix::fs::{
     AtFlags, CWD, FileType, Gid, Mode, Uid, fchmod, fstat, futimens, mkdirat, openat, readlinkat,
     renameat, statat, symlinkat, unlinkat,
@@ -21,6 +21,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a sync did. Paths are relative to the folder, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -78,6 +79,9 @@ pub enum SyncError {
         /// The build's folder.
         work: PathBuf,
     },
+    /// It was told to.
+    #[error("the copying was stopped")]
+    Stopped,
 }
 
 /// What was put at a path.
@@ -121,10 +125,26 @@ impl Record for Put {
 /// before are given the time of now. Beside `work`, `WORK.synced` holds the ledger. One sync runs at
 /// a time for one `work`.
 pub fn sync(project: &Path, work: &Path, owner: Option<u32>) -> Result<Changes, SyncError> {
-    Sync::open(project, work, owner)?.run()
+    sync_until(project, work, owner, &AtomicBool::new(false))
 }
 
-struct Sync {
+/// As [`sync`], ending soon with [`SyncError::Stopped`] once `stop` is set, in the middle of a long
+/// file too.
+pub fn sync_until(
+    project: &Path,
+    work: &Path,
+    owner: Option<u32>,
+    stop: &AtomicBool,
+) -> Result<Changes, SyncError> {
+    let done = Sync::open(project, work, owner, stop).and_then(Sync::run);
+    match done {
+        Err(_) if stop.load(Ordering::Relaxed) => Err(SyncError::Stopped),
+        done => done,
+    }
+}
+
+struct Sync<'a> {
+    stop: &'a AtomicBool,
     project_path: PathBuf,
     work_path: PathBuf,
     project: OwnedFd,
@@ -148,8 +168,13 @@ fn beside(work: &Path, suffix: &str) -> PathBuf {
     path.into()
 }
 
-impl Sync {
-    fn open(project: &Path, work: &Path, owner: Option<u32>) -> Result<Self, SyncError> {
+impl<'a> Sync<'a> {
+    fn open(
+        project: &Path,
+        work: &Path,
+        owner: Option<u32>,
+        stop: &'a AtomicBool,
+    ) -> Result<Self, SyncError> {
         let reading = |source| SyncError::Read {
             path: project.to_owned(),
             source,
@@ -182,6 +207,7 @@ impl Sync {
             give(&work_fd, owner).map_err(|e| writing(e.into()))?;
         }
         Ok(Self {
+            stop,
             project: open_root(&project_path).map_err(|e| reading(e.into()))?,
             work: work_fd,
             old: ledger::load(&ledger_path),
@@ -202,8 +228,8 @@ impl Sync {
     }
 
     fn run(mut self) -> Result<Changes, SyncError> {
-        let scan =
-            Scan::run(&self.project, Policy::Sources).map_err(|failed| self.read_error(failed))?;
+        let scan = Scan::run(&self.project, Policy::Sources, self.stop)
+            .map_err(|failed| self.read_error(failed))?;
         self.note(&scan);
         let todo = self.decide(scan.entries)?;
         let known: std::collections::HashSet<&OsStr> =
@@ -245,7 +271,7 @@ impl Sync {
         Ok(self.changes)
     }
 
-    fn note(&mut self, scan: &Scan) {
+    fn note(&mut self, scan: &Scan<'_>) {
         for (path, odd) in &scan.odd {
             let why = match odd {
                 Odd::LeadsOut(target) => {
@@ -314,9 +340,11 @@ impl Sync {
             Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(self.read_error((path.to_owned(), errno))),
         };
-        let same = same_contents(ours.into(), theirs.into()).map_err(|source| SyncError::Read {
-            path: self.project_path.join(path),
-            source,
+        let same = same_contents(ours.into(), theirs.into(), self.stop).map_err(|source| {
+            SyncError::Read {
+                path: self.project_path.join(path),
+                source,
+            }
         })?;
         let put = Put {
             source: source.settled(self.now),
@@ -337,6 +365,7 @@ impl Sync {
 
     fn put(&mut self, path: PathBuf, found: Found) -> Result<(), SyncError> {
         let kind = found.letter();
+        data::go_on(self.stop).map_err(|error| self.write_error(&path, error))?;
         let put = match &found {
             Found::Dir => self.make_folder(&path).map(|()| Some(still(kind))),
             Found::Link(target) => self.make_link(&path, target).map(|()| Some(still(kind))),
@@ -413,8 +442,8 @@ impl Sync {
             Err(errno) => return Err(errno.into()),
         };
         let stamp = Stamp::from(&fstat(&source)?);
-        let (mut from, spare) = (File::from(source), self.spare()?);
-        io::copy(&mut from, &mut &spare)?;
+        let (from, spare) = (File::from(source), self.spare()?);
+        data::copy(&from, &spare, self.stop)?;
         fchmod(&spare, Mode::from_raw_mode(wanted_mode(stamp.mode)))?;
         if let Some(owner) = self.owner {
             give(&spare, owner)?;

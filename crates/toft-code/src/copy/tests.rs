@@ -487,3 +487,38 @@ fn caches_and_editors_files_are_not_seen() {
     w.write("a", "3");
     assert_eq!(wait(&mut watcher).paths, [PathBuf::from("a")].into());
 }
+
+#[test]
+fn holes_stay_holes_all_the_way() {
+    use std::os::unix::fs::FileExt;
+    let w = world();
+    let file = fs::File::create(w.project.join("image")).unwrap();
+    file.set_len(64 << 20).unwrap();
+    file.write_all_at(b"middle", 33 << 20).unwrap();
+    let on_disk = |path: &Path| fs::metadata(path).unwrap().blocks() * 512;
+    if on_disk(&w.project.join("image")) > 1 << 20 {
+        eprintln!("SKIPPED: this file system has no holes");
+        return;
+    }
+    w.sync();
+    let tree = w.collect(&[]);
+    for copy in [w.work.join("image"), tree.path.join("image")] {
+        assert!(on_disk(&copy) < 1 << 20, "{} bytes", on_disk(&copy));
+        assert!(fs::read(&copy).unwrap() == fs::read(w.project.join("image")).unwrap());
+    }
+}
+
+#[test]
+fn who_is_told_to_stop_stops() {
+    use std::sync::atomic::AtomicBool;
+    let w = world();
+    w.write("a", "1");
+    let stop = AtomicBool::new(true);
+    let error = sync_until(&w.project, &w.work, None, &stop).unwrap_err();
+    assert!(matches!(error, SyncError::Stopped));
+    assert!(!w.sync().is_empty());
+    assert_eq!(contents(&w.work), contents(&w.project));
+    let error = collect_until(&w.work, &w.store, &[], false, &stop).unwrap_err();
+    assert!(matches!(error, CollectError::Stopped));
+    assert_eq!(contents(&w.collect(&[]).path), contents(&w.project));
+}
