@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use toft_code::copy::{Changes as Synced, Collected, Watcher, collect, prune, sync};
+use toft_code::shown;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -37,11 +38,7 @@ impl Changes {
 
     /// What was passed over, and why.
     pub(crate) fn notes(&self) -> Vec<String> {
-        self.0
-            .notes
-            .iter()
-            .map(|note| format!("{}: {}", note.path.display(), note.why))
-            .collect()
+        self.0.notes.iter().map(ToString::to_string).collect()
     }
 
     /// `app.py`, or `app.py and 3 more`.
@@ -55,8 +52,8 @@ impl Changes {
         };
         match (paths().next(), paths().count()) {
             (None, _) => "nothing".to_owned(),
-            (Some(path), 1) => path.display().to_string(),
-            (Some(path), count) => format!("{} and {} more", path.display(), count - 1),
+            (Some(path), 1) => shown::path(path).to_string(),
+            (Some(path), count) => format!("{} and {} more", shown::path(path), count - 1),
         }
     }
 
@@ -128,6 +125,7 @@ impl State {
         move |_stop| {
             sync(&folder, &work, None).map(Changes).map_err(|error| {
                 Failure::new("the code could not be copied for the build", chain(&error))
+                    .next("let it be read, or move it out of the folder")
             })
         }
     }

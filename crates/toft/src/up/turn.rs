@@ -23,6 +23,9 @@ const QUIET: Duration = Duration::from_millis(15);
 /// How long a burst of saves is waited for at most.
 const BURST: Duration = Duration::from_millis(200);
 
+/// How long an end may take before that is worth a line.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
 /// The signals that end it.
 pub(crate) struct Signals {
     interrupt: Signal,
@@ -244,11 +247,27 @@ impl Up {
             &format!("{signal}: stopping what runs"),
         );
         self.session.ask_end();
-        tokio::select! {
-            () = self.session.wait_for_end() => {}
-            _ = self.signals.next() => {
-                self.screen.step(Ink::Faint, "ending", "at once");
-                self.session.cut().await;
+        let patience = now() + PATIENCE;
+        let mut told = false;
+        loop {
+            let long = async {
+                match told {
+                    false => sleep_until(patience.into()).await,
+                    true => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.session.wait_for_end() => break,
+                _ = self.signals.next() => {
+                    self.screen.step(Ink::Faint, "ending", "at once");
+                    self.session.cut().await;
+                    break;
+                }
+                () = long => {
+                    told = true;
+                    let line = "something takes its time (its grace, at most); Ctrl-C again ends it at once";
+                    self.screen.step(Ink::Faint, "ending", line);
+                }
             }
         }
         self.state.close();
