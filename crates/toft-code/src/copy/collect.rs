@@ -12,7 +12,7 @@ use super::stamp::Stamp;
 use super::store::{Store, make_folder, place};
 use super::sync::Note;
 use crate::paths::PathMap;
-use crate::{data, own};
+use crate::{data, own, shown};
 use rustix::fs::fstat;
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
@@ -49,7 +49,7 @@ pub struct Collected {
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
     /// What the build left cannot be read.
-    #[error("cannot read {}", path.display())]
+    #[error("cannot read {}", shown::path(path))]
     Read {
         /// Which part.
         path: PathBuf,
@@ -57,13 +57,13 @@ pub enum CollectError {
         source: io::Error,
     },
     /// A file changed each time that it was read.
-    #[error("{} is still being written", path.display())]
+    #[error("{} is still being written", shown::path(path))]
     Unsteady {
         /// Which.
         path: PathBuf,
     },
     /// The store cannot be written.
-    #[error("cannot write {}", path.display())]
+    #[error("cannot write {}", shown::path(path))]
     Store {
         /// Which part.
         path: PathBuf,
@@ -221,7 +221,7 @@ impl<'a> Collecting<'a> {
         for (path, odd) in scan.odd {
             let why = match odd {
                 Odd::LeadsOut(target) => {
-                    format!("a link out of the folder, to {}", target.display())
+                    format!("a link out of the folder, to {}", shown::path(&target))
                 }
                 Odd::Special => "neither a file nor a folder".to_owned(),
             };

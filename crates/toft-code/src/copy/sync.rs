@@ -9,7 +9,7 @@ use super::ledger::{self, Ledger, Record};
 use super::scan::{Failed, Found, Odd, Scan, open_file_below, open_folder_below, open_root};
 use super::skip::Policy;
 use super::stamp::Stamp;
-use crate::{data, own};
+use crate::{data, own, shown};
 use rustix::fs::{
     AtFlags, CWD, FileType, Gid, Mode, Uid, fchmod, fstat, futimens, mkdirat, openat, readlinkat,
     renameat, statat, symlinkat, unlinkat,
@@ -52,11 +52,17 @@ pub struct Note {
     pub why: String,
 }
 
+impl std::fmt::Display for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", shown::path(&self.path), self.why)
+    }
+}
+
 /// Why a sync failed. What it had done so far stays; the next one goes on from there.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
     /// The sources cannot be read.
-    #[error("cannot read {}", path.display())]
+    #[error("cannot read {}", shown::path(path))]
     Read {
         /// Which part.
         path: PathBuf,
@@ -64,7 +70,7 @@ pub enum SyncError {
         source: io::Error,
     },
     /// The build's folder cannot be written.
-    #[error("cannot write {}", path.display())]
+    #[error("cannot write {}", shown::path(path))]
     Write {
         /// Which part.
         path: PathBuf,
@@ -72,7 +78,11 @@ pub enum SyncError {
         source: io::Error,
     },
     /// The build's folder lies in the sources where it would be copied into itself.
-    #[error("the build folder {} is part of the sources in {}", work.display(), project.display())]
+    #[error(
+        "the build folder {} is part of the sources in {}",
+        shown::path(work),
+        shown::path(project)
+    )]
     Nested {
         /// The sources.
         project: PathBuf,
@@ -275,7 +285,7 @@ impl<'a> Sync<'a> {
         for (path, odd) in &scan.odd {
             let why = match odd {
                 Odd::LeadsOut(target) => {
-                    format!("a link out of the folder, to {}", target.display())
+                    format!("a link out of the folder, to {}", shown::path(target))
                 }
                 Odd::Special => "neither a file nor a folder".to_owned(),
             };

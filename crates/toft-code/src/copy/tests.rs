@@ -215,6 +215,17 @@ fn what_is_no_code_stays_out() {
         .map(|note| note.path.to_str().unwrap())
         .collect();
     assert_eq!(notes, ["out", "pipe"]);
+    symlink("../\x1b[2J", w.project.join("o\nut")).unwrap();
+    let said = w
+        .sync()
+        .notes
+        .iter()
+        .map(Note::to_string)
+        .collect::<Vec<_>>();
+    assert_eq!(
+        said[0],
+        "o\\nut: a link out of the folder, to ../\\u{1b}[2J"
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 use super::scan::{names, open_root};
 use super::skip::{Policy, TAG};
+use crate::shown;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::fs::{FileType, Mode, OFlags, openat};
 use rustix::io::Errno;
@@ -41,7 +42,7 @@ pub enum WatchError {
     )]
     NoRoom,
     /// Something else.
-    #[error("cannot watch {}", path.display())]
+    #[error("cannot watch {}", shown::path(path))]
     Folder {
         /// Which.
         path: PathBuf,

@@ -11,6 +11,7 @@ mod python;
 mod render;
 mod rust;
 
+use crate::shown;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -49,7 +50,7 @@ pub struct Detected {
 #[derive(Debug, thiserror::Error)]
 pub enum DetectError {
     /// The folder itself cannot be read.
-    #[error("cannot read the folder {}", folder.display())]
+    #[error("cannot read the folder {}", shown::path(folder))]
     Read {
         /// Which.
         folder: PathBuf,
@@ -57,7 +58,7 @@ pub enum DetectError {
         source: std::io::Error,
     },
     /// Nothing in it is known.
-    #[error("nothing in {} says how to run it", folder.display())]
+    #[error("nothing in {} says how to run it", shown::path(folder))]
     Unknown {
         /// Which.
         folder: PathBuf,
@@ -65,7 +66,10 @@ pub enum DetectError {
         seen: Vec<String>,
     },
     /// The kind is clear, but not what is to be started.
-    #[error("{} is a {kind} folder, but what to start in it is not clear", folder.display())]
+    #[error(
+        "{} is a {kind} folder, but what to start in it is not clear",
+        shown::path(folder)
+    )]
     Unclear {
         /// Which.
         folder: PathBuf,
@@ -79,7 +83,7 @@ pub enum DetectError {
         next: String,
     },
     /// A file that says what the folder is cannot be understood.
-    #[error("cannot read {}", file.display())]
+    #[error("cannot read {}", shown::path(file))]
     File {
         /// Which.
         file: PathBuf,
@@ -96,32 +100,32 @@ impl DetectError {
             Self::Unknown { .. } => "a folder without toft.toml is recognised by Cargo.toml, go.mod, \
                  package.json, requirements.txt, pyproject.toml, app.py, main.py, index.html or a Procfile"
                 .to_owned(),
-            Self::Unclear { why, .. } | Self::File { why, .. } => why.clone(),
+            Self::Unclear { why, .. } | Self::File { why, .. } => shown::text(&why.replace('\n', " ")),
         }
     }
 
     /// What was seen.
     pub fn evidence(&self) -> String {
         match self {
-            Self::Read { folder, .. } => folder.display().to_string(),
+            Self::Read { folder, .. } => shown::path(folder).to_string(),
             Self::Unknown { seen, .. } if seen.is_empty() => "the folder is empty".to_owned(),
             Self::Unknown { seen, .. } | Self::Unclear { seen, .. } => {
                 format!("it holds {}", list(seen))
             }
-            Self::File { file, .. } => file.display().to_string(),
+            Self::File { file, .. } => shown::path(file).to_string(),
         }
     }
 
     /// What to do now.
     pub fn next(&self) -> String {
         match self {
-            Self::Read { folder, .. } => format!("ls -ld {}", folder.display()),
+            Self::Read { folder, .. } => format!("ls -ld {}", shown::path(folder)),
             Self::Unknown { folder, .. } => format!(
                 "say how to start it: printf 'web: ./start\\n' > {}",
-                folder.join("Procfile").display()
+                shown::path(&folder.join("Procfile"))
             ),
-            Self::Unclear { next, .. } => next.clone(),
-            Self::File { file, .. } => format!("correct {}", file.display()),
+            Self::Unclear { next, .. } => shown::text(next),
+            Self::File { file, .. } => format!("correct {}", shown::path(file)),
         }
     }
 }
@@ -131,7 +135,7 @@ fn list(names: &[String]) -> String {
     let mut text = names
         .iter()
         .take(SHOWN)
-        .cloned()
+        .map(|name| shown::text(name))
         .collect::<Vec<_>>()
         .join(", ");
     if names.len() > SHOWN {

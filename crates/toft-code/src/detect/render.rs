@@ -1,6 +1,7 @@
 //! Writes what was found out as an app file.
 
 use super::{Detected, Plan, Process};
+use crate::shown;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -31,11 +32,11 @@ fn words(plan: &Plan) -> String {
             words.push_str(&format!("; starts {}", names.join(", ")));
         }
     }
-    words
+    shown::text(&words)
 }
 
 fn write_all(out: &mut String, folder: &Path, plan: &Plan) -> std::fmt::Result {
-    writeln!(out, "# {}", plan.title)?;
+    writeln!(out, "# {}", shown::text(&plan.title))?;
     let width = plan
         .facts
         .iter()
@@ -43,7 +44,8 @@ fn write_all(out: &mut String, folder: &Path, plan: &Plan) -> std::fmt::Result {
         .max()
         .unwrap_or(0);
     for (file, fact) in &plan.facts {
-        writeln!(out, "#   {file:width$}  {}", fact.replace('\n', " "))?;
+        let (file, fact) = (shown::text(file), shown::text(&fact.replace('\n', " ")));
+        writeln!(out, "#   {file:width$}  {fact}")?;
     }
     writeln!(out, "# Save this as toft.toml to change it.\n")?;
     writeln!(

@@ -405,3 +405,28 @@ fn a_missing_folder_is_said() {
     let error = detect("/nonexistent/folder".as_ref()).unwrap_err();
     assert!(matches!(error, DetectError::Read { .. }));
 }
+
+#[test]
+fn a_name_steers_no_terminal() {
+    let evil = "a\nerror[E0000]: all is lost\x1b[2J";
+    let text = check(evil, &[(&format!("{evil}.txt"), "")]);
+    let text = text.replace(
+        &evil.replace('\n', "\\n").replace('\x1b', "\\u{1b}"),
+        "EVIL",
+    );
+    assert!(
+        !text.contains('\x1b') && text.lines().count() == 4,
+        "{text}"
+    );
+    assert!(text.contains("it holds EVIL.txt"), "{text}");
+    let text = check(
+        "x",
+        &[(
+            "package.json",
+            "{\"scripts\":{\"start\":\"node a.js\\u001b[2J\\nx\"}}",
+        )],
+    );
+    assert!(!text.contains('\x1b'), "{text}");
+    let text = check("x", &[("Procfile", "web: ./start \x1b[2J\n")]);
+    assert!(!text.contains('\x1b'), "{text}");
+}

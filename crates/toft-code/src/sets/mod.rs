@@ -23,6 +23,7 @@ pub use infer::{Inferred, infer};
 pub use memo::Memo;
 pub use pool::prune;
 
+use crate::shown;
 use parts::Parts;
 use std::path::{Path, PathBuf};
 use toft_model::sandbox::Mount;
@@ -140,25 +141,28 @@ impl Resolved {
 #[derive(Debug, thiserror::Error)]
 pub enum SetError {
     /// No set has this name.
-    #[error("there is no set named `{name}`")]
+    #[error("there is no set named `{}`", shown::text(name))]
     Unknown {
         /// The name.
         name: String,
     },
     /// A package is not installed.
-    #[error("the Debian package `{package}` is not installed")]
+    #[error("the Debian package `{}` is not installed", shown::text(package))]
     NotInstalled {
         /// Its name.
         package: String,
     },
     /// The set is of packages, and this is no Debian.
-    #[error("`{set}` is a set of Debian packages, and this machine has no dpkg")]
+    #[error(
+        "`{}` is a set of Debian packages, and this machine has no dpkg",
+        shown::text(set)
+    )]
     NoDpkg {
         /// The set.
         set: String,
     },
     /// A program is nowhere to be found.
-    #[error("the program `{name}` is not on this machine")]
+    #[error("the program `{}` is not on this machine", shown::text(name))]
     NoProgram {
         /// Its name or path.
         name: String,
@@ -168,7 +172,11 @@ pub enum SetError {
         package: Option<&'static str>,
     },
     /// A library is nowhere to be found.
-    #[error("{} needs the library {library}, which is not on this machine", program.display())]
+    #[error(
+        "{} needs the library {}, which is not on this machine",
+        shown::path(program),
+        shown::text(library)
+    )]
     NoLibrary {
         /// Who needs it.
         program: PathBuf,
@@ -176,7 +184,11 @@ pub enum SetError {
         library: String,
     },
     /// A file is no program that could be understood.
-    #[error("{} cannot be read as a program: {why}", file.display())]
+    #[error(
+        "{} cannot be read as a program: {}",
+        shown::path(file),
+        shown::text(why)
+    )]
     Program {
         /// Which.
         file: PathBuf,
@@ -192,7 +204,7 @@ pub enum SetError {
         said: String,
     },
     /// Something of the machine cannot be read.
-    #[error("cannot read {}", path.display())]
+    #[error("cannot read {}", shown::path(path))]
     Read {
         /// What.
         path: PathBuf,
@@ -200,7 +212,7 @@ pub enum SetError {
         source: std::io::Error,
     },
     /// The cached tree cannot be made.
-    #[error("cannot write {}", path.display())]
+    #[error("cannot write {}", shown::path(path))]
     Write {
         /// What.
         path: PathBuf,
@@ -212,6 +224,12 @@ pub enum SetError {
 impl SetError {
     /// The command or the change that helps.
     pub fn cure(&self) -> Option<String> {
+        let cure = self.cure_as_it_is()?;
+        let lines: Vec<String> = cure.lines().map(shown::text).collect();
+        Some(lines.join("\n"))
+    }
+
+    fn cure_as_it_is(&self) -> Option<String> {
         match self {
             Self::Unknown { name } => Some(match builtin::nearest(name) {
                 Some(near) => format!("did you mean `{near}`? `toft use list` shows all"),

@@ -2,6 +2,7 @@
 
 use super::parts::Part;
 use super::{SetError, Wanted, debian};
+use crate::shown;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -157,7 +158,7 @@ fn say_which(wanted: &mut Wanted<'_>, name: &str, used: &Path) {
     let Some(own) = own else { return };
     let real = |file: &Path| file.canonicalize().ok();
     if real(&own) != real(used) {
-        let (used, own) = (used.display(), own.display());
+        let (used, own) = (shown::path(used), shown::path(&own));
         wanted.note(format!(
             "`{name}` is {used} here, not {own}, which comes first on the caller's PATH"
         ));
