@@ -6,7 +6,7 @@
 //! one who takes the lock.
 
 use super::ledger::{self, Ledger, Record};
-use super::scan::{self, Found, Odd, Scan, open_file_below, open_root};
+use super::scan::{self, Found, Scan, open_file_below, open_root};
 use super::skip::Policy;
 use super::stamp::Stamp;
 use super::store::{Store, make_folder, place};
@@ -219,12 +219,7 @@ impl<'a> Collecting<'a> {
         let scan = Scan::run(&self.work, Policy::Release, self.stop)
             .map_err(|(path, errno)| self.read_error(&path, errno.into()))?;
         for (path, odd) in scan.odd {
-            let why = match odd {
-                Odd::LeadsOut(target) => {
-                    format!("a link out of the folder, to {}", shown::path(&target))
-                }
-                Odd::Special => "neither a file nor a folder".to_owned(),
-            };
+            let why = odd.words();
             self.result.notes.push(Note { path, why });
         }
         for (path, found) in scan.entries {

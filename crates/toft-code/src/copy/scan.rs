@@ -2,6 +2,7 @@
 
 use super::skip::Policy;
 use super::stamp::Stamp;
+use crate::shown;
 use rustix::fs::{
     AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, openat, openat2, readlinkat, statat,
 };
@@ -34,6 +35,28 @@ pub(super) enum Odd {
     LeadsOut(PathBuf),
     /// A socket, a pipe or a device.
     Special,
+    /// Node packages that an install makes again.
+    Installed,
+    /// A Python environment.
+    Environment,
+}
+
+impl Odd {
+    /// Why it was passed over, for people.
+    pub(super) fn words(&self) -> String {
+        match self {
+            Self::LeadsOut(target) => {
+                format!("a link out of the folder, to {}", shown::path(target))
+            }
+            Self::Special => "neither a file nor a folder".to_owned(),
+            Self::Installed => {
+                "left out: the install that package.json asks for makes it again".to_owned()
+            }
+            Self::Environment => {
+                "left out: a Python environment works only where it was made".to_owned()
+            }
+        }
+    }
 }
 
 /// What a walk found, parents before children, names in byte order.
@@ -123,6 +146,9 @@ impl<'a> Scan<'a> {
             };
             match FileType::from_raw_mode(stat.st_mode) {
                 FileType::Directory if policy.skips_folder(name) => {}
+                FileType::Directory if policy.skips_installed(name, folder.as_fd()) => {
+                    self.once(path, Odd::Installed);
+                }
                 FileType::Directory => self.subfolder(folder.as_fd(), name, path, policy, depth)?,
                 FileType::RegularFile | FileType::Symlink if policy.skips_file(name) => {}
                 FileType::RegularFile => self.entries.push((path, Found::File(Stamp::from(&stat)))),
@@ -154,11 +180,22 @@ impl<'a> Scan<'a> {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
             Err(errno) => return Err((path, errno)),
         };
-        if policy.skips_contents(&folder, &names) {
+        if policy.skips_environment(&names) {
+            self.once(path, Odd::Environment);
+            return Ok(());
+        }
+        if policy.skips_cache(&folder, &names) {
             return Ok(());
         }
         self.entries.push((path.clone(), Found::Dir));
         self.folder(&folder, &names, &path, policy, depth + 1)
+    }
+
+    /// Notes what may be there many times: one is told for all.
+    fn once(&mut self, path: PathBuf, odd: Odd) {
+        if !self.odd.iter().any(|(_, other)| *other == odd) {
+            self.odd.push((path, odd));
+        }
     }
 
     fn link(&mut self, folder: impl AsFd, name: &OsStr, path: PathBuf) -> Result<(), Failed> {

@@ -6,7 +6,7 @@
 
 use super::effects::{FOLDER, clear, give, is, name_of, now, same_contents, times, wanted_mode};
 use super::ledger::{self, Ledger, Record};
-use super::scan::{Failed, Found, Odd, Scan, open_file_below, open_folder_below, open_root};
+use super::scan::{Failed, Found, Scan, open_file_below, open_folder_below, open_root};
 use super::skip::Policy;
 use super::stamp::Stamp;
 use crate::{data, own, shown};
@@ -126,9 +126,9 @@ impl Record for Put {
 
 /// Makes `work` equal to the sources in `project` and says what changed.
 ///
-/// Left out are version control, caches (`CACHEDIR.TAG`), `node_modules`, Python environments and
-/// bytecode, `.toft` and what editors write for themselves; links that lead out and special files
-/// are noted. `owner` is the user and group that new files get, when the caller may give files away.
+/// Left out are version control, caches (`CACHEDIR.TAG`), a `node_modules` that an install makes
+/// again, Python environments and bytecode, `.toft` and what editors write for themselves. What the
+/// code may want of it, links that lead out and special files are noted. `owner` is the user and group that new files get, when the caller may give files away.
 ///
 /// A copy has its source's modification time, so that build tools see what they would have seen,
 /// except where that would deceive them: changed contents that claim to be older than the sync
@@ -283,15 +283,9 @@ impl<'a> Sync<'a> {
 
     fn note(&mut self, scan: &Scan<'_>) {
         for (path, odd) in &scan.odd {
-            let why = match odd {
-                Odd::LeadsOut(target) => {
-                    format!("a link out of the folder, to {}", shown::path(target))
-                }
-                Odd::Special => "neither a file nor a folder".to_owned(),
-            };
             self.changes.notes.push(Note {
                 path: path.clone(),
-                why,
+                why: odd.words(),
             });
         }
     }

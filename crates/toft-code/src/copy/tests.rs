@@ -176,6 +176,7 @@ fn what_the_build_spoiled_is_put_right() {
 #[test]
 fn what_is_no_code_stays_out() {
     let w = world();
+    w.write("package.json", r#"{"dependencies": {"a": "1"}}"#);
     for path in [
         ".git/config",
         ".toft/x",
@@ -207,14 +208,14 @@ fn what_is_no_code_stays_out() {
     let changes = w.sync();
     assert_eq!(
         paths(&changes.added),
-        ["in", "main.rs", "tagged/CACHEDIR.TAG"]
+        ["in", "main.rs", "package.json", "tagged/CACHEDIR.TAG"]
     );
     let notes: Vec<&str> = changes
         .notes
         .iter()
         .map(|note| note.path.to_str().unwrap())
         .collect();
-    assert_eq!(notes, ["out", "pipe"]);
+    assert_eq!(notes, ["node_modules", "out", "pipe", "v"]);
     symlink("../\x1b[2J", w.project.join("o\nut")).unwrap();
     let said = w
         .sync()
@@ -223,7 +224,7 @@ fn what_is_no_code_stays_out() {
         .map(Note::to_string)
         .collect::<Vec<_>>();
     assert_eq!(
-        said[0],
+        said[1],
         "o\\nut: a link out of the folder, to ../\\u{1b}[2J"
     );
 }
@@ -478,6 +479,7 @@ fn caches_and_editors_files_are_not_seen() {
         "target/CACHEDIR.TAG",
         "Signature: 8a477f597d28d172789f06886806bc55\n",
     );
+    w.write("package.json", r#"{"devDependencies": {"a": "1"}}"#);
     let mut watcher = Watcher::new(&w.project).unwrap();
     assert_eq!(watcher.len(), 1);
     w.write("target/debug/out", "");
@@ -532,4 +534,68 @@ fn who_is_told_to_stop_stops() {
     let error = collect_until(&w.work, &w.store, &[], false, &stop).unwrap_err();
     assert!(matches!(error, CollectError::Stopped));
     assert_eq!(contents(&w.collect(&[]).path), contents(&w.project));
+}
+
+#[test]
+fn modules_that_nothing_installs_are_code() {
+    let w = world();
+    w.write("node_modules/own/index.js", "js");
+    w.write("tool/node_modules/a/index.js", "js");
+    w.write(
+        "tool/package.json",
+        r#"{"name": "tool", "dependencies": {}}"#,
+    );
+    w.write("web/node_modules/b/index.js", "js");
+    w.write("web/package.json", r#"{"dependencies": {"b": "1"}}"#);
+    w.write("more/node_modules/b/index.js", "js");
+    w.write("more/package.json", r#"{"workspaces": ["x"]}"#);
+    let changes = w.sync();
+    assert_eq!(
+        paths(&changes.added),
+        [
+            "more/package.json",
+            "node_modules/own/index.js",
+            "tool/node_modules/a/index.js",
+            "tool/package.json",
+            "web/package.json",
+        ]
+    );
+    let said: Vec<String> = changes.notes.iter().map(Note::to_string).collect();
+    assert_eq!(
+        said,
+        ["more/node_modules: left out: the install that package.json asks for makes it again"]
+    );
+    // What is watched follows what is copied.
+    let mut watcher = Watcher::new(&w.project).unwrap();
+    w.write("web/node_modules/b/index.js", "changed");
+    w.write("node_modules/own/index.js", "changed");
+    let own = PathBuf::from("node_modules/own/index.js");
+    assert_eq!(wait(&mut watcher).paths, [own].into());
+    w.write("web/package.json", "{}");
+    wait(&mut watcher);
+    watcher.drain().unwrap();
+    w.write("web/node_modules/b/index.js", "again");
+    let theirs = PathBuf::from("web/node_modules/b/index.js");
+    assert_eq!(wait(&mut watcher).paths, [theirs].into());
+}
+
+#[test]
+fn a_save_in_steps_is_one_change() {
+    use std::io::Write;
+    let w = world();
+    w.write("app.py", "print(1)");
+    w.write("b", "");
+    let mut watcher = Watcher::new(&w.project).unwrap();
+    // As `sed … > app.py` does it: emptied now, written later.
+    let mut file = fs::File::create(w.project.join("app.py")).unwrap();
+    assert_eq!(watcher.drain().unwrap(), Seen::default());
+    file.write_all(b"print(2)").unwrap();
+    let mut new = fs::File::create(w.project.join("new.py")).unwrap();
+    new.write_all(b"print(3)").unwrap();
+    // Events come in order: what came before this one would be seen with it.
+    w.write("b", "1");
+    assert_eq!(wait(&mut watcher).paths, [PathBuf::from("b")].into());
+    drop((file, new));
+    let saved = ["app.py", "new.py"].map(PathBuf::from);
+    assert_eq!(wait(&mut watcher).paths, saved.into());
 }

@@ -3,9 +3,13 @@
 //! What is watched is what [`sync()`](super::sync::sync) would copy. The kernel's queue is only a
 //! hint: the sync that follows looks at everything itself, so that a lost event costs nothing but
 //! the time until the next one, and an overflow counts as a change.
+//!
+//! A file that is open for writing is seen when it is closed, not at each step of a save: an editor
+//! or a shell that empties it first and writes it a moment later has made one change. A writer that
+//! never closes its file is not seen.
 
 use super::scan::{names, open_root};
-use super::skip::{Policy, TAG};
+use super::skip::{PACKAGE, Policy, TAG, is_modules};
 use crate::shown;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::fs::{FileType, Mode, OFlags, openat};
@@ -190,6 +194,11 @@ impl Watcher {
             self.remove(&folder);
             self.add(&folder)?;
         }
+        if name.as_os_str() == PACKAGE {
+            // What lies beside it may be code now, or be none any more.
+            self.remove(&folder.join("node_modules"));
+            self.add(&folder)?;
+        }
         let opened = event.flags.contains(ReadFlags::CREATE) && self.will_be_closed(&path);
         if !opened && !Policy::Sources.skips_file(name.as_os_str()) {
             seen.note(path);
@@ -204,7 +213,7 @@ impl Watcher {
         flags: ReadFlags,
         seen: &mut Seen,
     ) -> Result<(), WatchError> {
-        if Policy::Sources.skips_folder(name) {
+        if Policy::Sources.skips_folder(name) || self.is_installed(path, name) {
             return Ok(());
         }
         if flags.contains(ReadFlags::MOVED_FROM) {
@@ -217,6 +226,12 @@ impl Watcher {
             seen.note(path.to_owned());
         }
         Ok(())
+    }
+
+    fn is_installed(&self, path: &Path, name: &OsStr) -> bool {
+        is_modules(name)
+            && open_folder(&self.root.join(path.parent().unwrap_or(path)))
+                .is_ok_and(|parent| Policy::Sources.skips_installed(name, parent))
     }
 
     /// Whether a new file is one that somebody is writing: it is seen again when that is done.
@@ -256,7 +271,7 @@ impl Watcher {
             self.unwatch(watch);
             return Ok(());
         };
-        if !path.as_os_str().is_empty() && Policy::Sources.skips_contents(&folder, &names) {
+        if !path.as_os_str().is_empty() && is_left_out(&folder, &names) {
             // One file stays of interest, the tag itself, but not at the price of all the others.
             self.unwatch(watch);
             return Ok(());
@@ -267,10 +282,11 @@ impl Watcher {
             self.watches.remove(&old);
         }
         self.watches.insert(path.to_owned(), watch);
-        for name in names
-            .iter()
-            .filter(|name| !Policy::Sources.skips_folder(name))
-        {
+        for name in &names {
+            if Policy::Sources.skips_folder(name) || Policy::Sources.skips_installed(name, &folder)
+            {
+                continue;
+            }
             let stat = rustix::fs::statat(&folder, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW);
             if stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_dir()) {
                 self.add(&path.join(name))?;
@@ -319,4 +335,9 @@ impl Seen {
 fn open_folder(path: &Path) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(rustix::fs::CWD, path, flags, Mode::empty())
+}
+
+/// Whether a folder is left out for what it holds.
+fn is_left_out(folder: &OwnedFd, names: &[std::ffi::OsString]) -> bool {
+    Policy::Sources.skips_environment(names) || Policy::Sources.skips_cache(folder, names)
 }
