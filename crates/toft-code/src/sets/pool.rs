@@ -187,10 +187,7 @@ impl Pool {
     fn copy(&self, job: &Job<'_>) -> Result<(), Broken> {
         let from =
             File::open(job.from).map_err(|error| Broken::Read(job.from.to_owned(), error))?;
-        let name = job.to.file_name().unwrap_or(job.to.as_os_str());
-        let aside = self.tmp.join(name);
-        self.fill(&from, &aside, job.identity)
-            .and_then(|()| std::fs::rename(&aside, &job.to))
+        self.fill(&from, &job.to, job.identity)
             .map_err(|error| match error.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     Broken::Room("there is no room on the disk for a copy of only that".to_owned())
@@ -199,8 +196,9 @@ impl Pool {
             })
     }
 
-    fn fill(&self, from: &File, aside: &Path, identity: Identity) -> io::Result<()> {
-        let to = own::fresh_file(aside)?;
+    /// A copy gets its name at once, since it is taken for one only with its times, which come last.
+    fn fill(&self, from: &File, to: &Path, identity: Identity) -> io::Result<()> {
+        let to = own::fresh_file(to)?;
         if !self.share(from, &to) {
             data::copy(from, &to, &AtomicBool::new(false))?;
         }
