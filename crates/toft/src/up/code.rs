@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use toft_code::copy::{Changes as Synced, Collected, Watcher, collect, prune, sync};
+use toft_code::copy::{Changes as Synced, Collected, Watcher, collect_until, prune, sync_until};
 use toft_code::shown;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -122,11 +122,13 @@ impl State {
         project: &Project,
     ) -> impl FnOnce(&AtomicBool) -> Result<Changes, Failure> + use<> {
         let (folder, work) = (project.folder.clone(), self.path("work"));
-        move |_stop| {
-            sync(&folder, &work, None).map(Changes).map_err(|error| {
-                Failure::new("the code could not be copied for the build", chain(&error))
-                    .next("let it be read, or move it out of the folder")
-            })
+        move |stop| {
+            sync_until(&folder, &work, None, stop)
+                .map(Changes)
+                .map_err(|error| {
+                    Failure::new("the code could not be copied for the build", chain(&error))
+                        .next("let it be read, or move it out of the folder")
+                })
         }
     }
 
@@ -176,8 +178,8 @@ impl State {
     ) -> impl FnOnce(&AtomicBool) -> Result<Collected, Failure> + use<> {
         let keep = commands(project);
         let (work, store) = (self.path("work"), self.path("code"));
-        move |_stop| {
-            collect(&work, &store, &keep, false).map_err(|error| {
+        move |stop| {
+            collect_until(&work, &store, &keep, false, stop).map_err(|error| {
                 Failure::new("the code could not be made into a release", chain(&error))
             })
         }

@@ -60,6 +60,8 @@ pub(crate) struct Resolver {
     host: Host,
     memo: sets::Memo,
     shown: Shown,
+    /// Trees of sets that this session used.
+    trees: BTreeSet<String>,
 }
 
 impl Resolver {
@@ -72,7 +74,18 @@ impl Resolver {
             host: Host::here(&project.folder, &toft),
             memo: sets::Memo::default(),
             shown: Shown::default(),
+            trees: BTreeSet::new(),
         })
+    }
+
+    /// Removes the trees of sets that this session had no use for: those of an older machine.
+    pub(crate) fn forget_unused(&self, state: &State) {
+        if self.trees.is_empty() || !state.is_there() {
+            return;
+        }
+        let used: Vec<String> = self.trees.iter().cloned().collect();
+        // What cannot be removed now is removed the next time.
+        let _ = sets::prune(&state.path("sets"), &used);
     }
 
     /// What the keeper may be asked for: the project's state, what the file grants, and the parts of
@@ -115,6 +128,7 @@ impl Resolver {
             .resolve(&self.host, request, &state.path("sets"))
             .map_err(|e| set_failure(&e))?;
         self.show(&resolved.mounts);
+        self.trees.extend(resolved.tree.clone());
         Ok(resolved)
     }
 

@@ -270,6 +270,7 @@ impl Up {
                 }
             }
         }
+        self.resolver.forget_unused(&self.state);
         self.state.close();
         Ok(self.served)
     }
