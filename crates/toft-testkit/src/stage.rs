@@ -142,10 +142,18 @@ impl Drop for Stage {
         for (top, own) in self.left.iter().zip(&self.cgroups) {
             // A failure leaves an empty cgroup that names this test; there is nobody to tell.
             let _ = fs::write(top.join("tasks"), "0");
-            let _ = fs::remove_dir(own);
+            remove_when_empty(own);
         }
         let _ = fs::remove_dir_all(&self.dir);
     }
+}
+
+/// Removes a cgroup of the stage's own. What was killed last may take a moment to leave it.
+fn remove_when_empty(cgroup: &Path) {
+    const WITHIN: Duration = Duration::from_secs(3);
+    let gone = || (fs::remove_dir(cgroup).is_ok() || !cgroup.exists()).then_some(());
+    // What stays after that is empty or names this test; there is nobody to tell.
+    let _ = crate::wait::until(WITHIN, "an empty cgroup", gone);
 }
 
 fn next_number() -> u32 {
