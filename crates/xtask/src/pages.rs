@@ -217,3 +217,11 @@ fn each_example_of_a_mistake_makes_it() {
     }
     assert!(tried >= 14, "only {tried} examples were found");
 }
+
+#[test]
+fn the_readmes_first_command_runs_toft() {
+    assert!(page("README.md").contains("\ncargo run --release -- up examples/guestbook\n"));
+    // With several programs in the workspace, cargo runs none of them unless it is told which.
+    let manifest = page("Cargo.toml");
+    assert!(manifest.contains("\ndefault-members = [\"crates/toft\"]"));
+}
