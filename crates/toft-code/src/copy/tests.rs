@@ -1,5 +1,6 @@
 //! Sources, work and trees against a model of what they should be.
 
+#[path = "tests_of_saves.rs"]
 mod saves;
 
 use super::*;

@@ -408,7 +408,7 @@ fn a_missing_folder_is_said() {
 
 #[test]
 fn a_name_steers_no_terminal() {
-    let evil = "a\nerror[E0000]: all is lost\x1b[2J";
+    let evil = "a\nerror: all is lost\x1b[2J";
     let text = check(evil, &[(&format!("{evil}.txt"), "")]);
     let text = text.replace(
         &evil.replace('\n', "\\n").replace('\x1b', "\\u{1b}"),
