@@ -150,10 +150,20 @@ impl Drop for Stage {
 
 /// Removes a cgroup of the stage's own. What was killed last may take a moment to leave it.
 fn remove_when_empty(cgroup: &Path) {
-    const WITHIN: Duration = Duration::from_secs(3);
-    let gone = || (fs::remove_dir(cgroup).is_ok() || !cgroup.exists()).then_some(());
+    const WITHIN: Duration = Duration::from_millis(200);
+    let gone = || (remove_below(cgroup) || !cgroup.exists()).then_some(());
     // What stays after that is empty or names this test; there is nobody to tell.
     let _ = crate::wait::until(WITHIN, "an empty cgroup", gone);
+}
+
+/// A killed keeper's own cgroups lie below until the next one sweeps them.
+fn remove_below(cgroup: &Path) -> bool {
+    for below in fs::read_dir(cgroup).into_iter().flatten().flatten() {
+        if below.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_below(&below.path());
+        }
+    }
+    fs::remove_dir(cgroup).is_ok()
 }
 
 fn next_number() -> u32 {
