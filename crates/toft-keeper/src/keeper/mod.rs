@@ -34,8 +34,8 @@ const ORDER_WITHIN_MS: u32 = 10_000;
 /// Why a keeper ended without having been told to.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Descriptor 3 is no lifeline.
-    #[error("descriptor 3 is no lifeline: the keeper is started by `toft up`, not by hand")]
+    /// What was handed over is no lifeline.
+    #[error("standard input is no lifeline: the keeper is started by `toft up`, not by hand")]
     NotALifeline,
     /// No order came over the lifeline.
     #[error("no order came over the lifeline")]

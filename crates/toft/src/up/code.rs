@@ -115,8 +115,7 @@ impl State {
         Saves::new(watcher)
     }
 
-    /// Takes over what changed in the project's folder.
-    /// The work is handed back, to be done beside the event loop.
+    /// Takes over what changed in the project's folder. The work is handed back, to be done beside the event loop.
     pub(crate) fn sync(
         &self,
         project: &Project,
